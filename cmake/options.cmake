@@ -1,0 +1,12 @@
+# Every option of the build. Nothing here is set outside of AIOCTX_*.
+option(AIOCTX_BUILD_TESTS "Build the tests (needs CMocka)" ${PROJECT_IS_TOP_LEVEL})
+option(AIOCTX_BUILD_EXAMPLES "Build the example programs" ${PROJECT_IS_TOP_LEVEL})
+option(AIOCTX_BUILD_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(AIOCTX_INSTALL "Generate the install rules" ${PROJECT_IS_TOP_LEVEL})
+option(AIOCTX_POLLER_EPOLL "Poller: Linux epoll" ON)
+option(AIOCTX_POLLER_POLL "Poller: POSIX poll" ON)
+option(AIOCTX_EVENTFD "Notifier: eventfd where the system has it (OFF: a pipe)" ON)
+option(AIOCTX_WERROR "Warnings are errors" OFF)
+set(AIOCTX_CO_BACKEND "auto" CACHE STRING "Coroutine backend: auto, asm, ucontext")
+set_property(CACHE AIOCTX_CO_BACKEND PROPERTY STRINGS auto asm ucontext)
+set(AIOCTX_SANITIZE "" CACHE STRING "Sanitizers for everything built here, such as address,undefined")

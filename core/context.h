@@ -1,0 +1,116 @@
+/*
+ * The inside of an AioContext: the parts of all modules in one struct, and the questions about threads
+ * that they share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AIOCTX_CORE_CONTEXT_H
+#define AIOCTX_CORE_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "aioctx/context.h"
+#include "core/bh.h"
+#include "core/busy_poll.h"
+#include "core/coroutine.h"
+#include "core/file_engine.h"
+#include "core/handler.h"
+#include "core/notify.h"
+#include "core/platform.h"
+#include "core/poller.h"
+#include "core/timer.h"
+
+/* As AioContextCounters; each written with aio__count() or, from any thread, with aio__count_any(). */
+typedef struct AioCounters {
+    _Atomic uint64_t iterations;
+    _Atomic uint64_t waits;
+    _Atomic uint64_t sleeps;
+    _Atomic uint64_t notifier_writes;
+    _Atomic uint64_t drains;
+    _Atomic uint64_t interest_updates;
+    _Atomic uint64_t busy_polls;
+    _Atomic uint64_t bh_calls;
+    _Atomic uint64_t handler_calls;
+    _Atomic uint64_t timer_calls;
+    _Atomic uint64_t request_completions;
+    _Atomic uint64_t co_resumes;
+    _Atomic uint64_t errors_recorded;
+} AioCounters;
+
+/* Where an iteration is, for hosts and asserts. */
+typedef enum AioLoopState {
+    AIO_LOOP_IDLE,        /* outside of an iteration */
+    AIO_LOOP_PREPARED,    /* a host may be waiting */
+    AIO_LOOP_DISPATCHING, /* callbacks are running */
+} AioLoopState;
+
+struct AioContext {
+    atomic_uint refcount;
+    unsigned flags; /* AioContextFlags */
+    char *name;     /* owned */
+
+    _Atomic uintptr_t owner;  /* thread id of the home thread, 0: none */
+    AioContext *owned_next;   /* linked: the next context that the same thread owns */
+    AioContext *running_next; /* unused outside of loop.c */
+
+    AioMutex user_lock;            /* of aio_context_acquire() */
+    _Atomic uintptr_t lock_holder; /* thread id, 0: none */
+    unsigned lock_depth;
+
+    AioNotify notify;
+    AioHandler *notify_handler; /* the watch of the notifier; owned */
+    AioBhQueue bh;
+    AioHandlers handlers;
+    AioTimerList timers[AIO_CLOCK_MAX];
+    AioBusyPoll busy;
+    AioCoQueueOfContext co;
+    AioPoller *poller;      /* owned */
+    char *pollers_refused;  /* owned */
+    AioThreadPool *pool;    /* owned, made lazily */
+    AioFileEngine *engine;  /* owned, made lazily */
+
+    AioLoopState loop_state;
+    unsigned depth;             /* of iterations on the stack */
+    unsigned skipped_waits;     /* blocking iterations with work that did not ask the kernel */
+    unsigned requests_in_flight;
+    unsigned quiesce_depth;
+    atomic_bool stop;
+
+    AioMutex lock;          /* guards `error`, and bh.all */
+    AioError *error;        /* owned: the first recorded */
+    AioContextErrorFunc *error_cb;
+    void *error_opaque;
+
+    AioCounters counters;
+};
+
+/* Count in the home thread: no read-modify-write. */
+#define aio__count(ctx, field)                                                            \
+    atomic_store_explicit(                                                                \
+        &(ctx)->counters.field,                                                           \
+        atomic_load_explicit(&(ctx)->counters.field, memory_order_relaxed) + 1,           \
+        memory_order_relaxed)
+
+/* Count in any thread. */
+#define aio__count_any(ctx, field) \
+    atomic_fetch_add_explicit(&(ctx)->counters.field, 1, memory_order_relaxed)
+
+/* Whether the calling thread is the home thread, or holds a shared context. */
+bool aio__is_home(const AioContext *ctx);
+
+/* Make sure of it, binding a context that has no home yet; fatal in a foreign thread, naming `what`. */
+void aio__enter_home(AioContext *ctx, const char *what);
+
+/* Record an error of a function without an error result. Takes ownership. */
+void aio__record_error(AioContext *ctx, AioError *error);
+
+/* Report a programming error from the fatal list and end the program. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2), noreturn))
+#endif
+void aio__fatal(const char *format, ...);
+
+/* The context that the calling thread runs; set around an iteration. Returns the former one. */
+AioContext *aio__set_running(AioContext *ctx);
+
+#endif

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+typedef int aio__not_yet_written;

@@ -1,0 +1,99 @@
+/*
+ * The part of the fixture that is the same on every system: choosing the poller and the test, and the
+ * contexts.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/fixture.h"
+
+#include "tests/fixture_os.h"
+
+static const char *poller;
+static bool skipped;
+
+const char *fixture_poller(void)
+{
+    return poller;
+}
+
+AioContext *fixture_context_flags(unsigned flags)
+{
+    AioContextOptions options = {.size = sizeof(options), .poller = poller, .flags = flags, .name = "test"};
+    AioError *error = NULL;
+    AioContext *ctx = aio_context_new_with_options(&options, &error);
+    if (!ctx) {
+        print_error("no context: %s\n", aio_error_message(error));
+        aio_error_free(error);
+        fail();
+    }
+    return ctx;
+}
+
+AioContext *fixture_context(void)
+{
+    return fixture_context_flags(0);
+}
+
+void fixture_context_free(AioContext *ctx)
+{
+    while (drive(ctx, false)) {
+        continue;
+    }
+    aio_context_unref(ctx);
+}
+
+bool drive(AioContext *ctx, bool blocking)
+{
+    return aio_poll(ctx, blocking);
+}
+
+void fixture_skip(const char *reason)
+{
+    print_message("skipped: %s\n", reason);
+    skipped = true;
+    skip();
+}
+
+unsigned fixture_long(void)
+{
+    const char *value = getenv("AIOCTX_TEST_LONG");
+    return value && *value && strcmp(value, "0") != 0 ? 30 : 1;
+}
+
+static const struct CMUnitTest *find(const struct CMUnitTest *tests, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tests[i].name, name) == 0) {
+            return &tests[i];
+        }
+    }
+    return NULL;
+}
+
+int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests,
+                 size_t count)
+{
+    const char *only = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--poller") == 0 && i + 1 < argc) {
+            poller = argv[++i];
+        } else if (argv[i][0] != '-' && !only) {
+            only = argv[i];
+        } else {
+            fprintf(stderr, "usage: %s [--poller NAME] [TEST]\n", argv[0]);
+            return 2;
+        }
+    }
+    if (only && !find(tests, count, only)) {
+        fprintf(stderr, "%s: no test named %s\n", argv[0], only);
+        return 2;
+    }
+    fixture_os_init();
+    if (only) {
+        const struct CMUnitTest one[] = {*find(tests, count, only)};
+        int failed = _cmocka_run_group_tests(group, one, 1, NULL, NULL);
+        return failed ? 1 : skipped ? 77 : 0;
+    }
+    int failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,115 @@
+/*
+ * What every test file builds on. Tests of the core include this and aioctx/aioctx.h, and no system
+ * header, so that the same sources run on every poller and every system.
+ *
+ * A test file ends in
+ *     static const struct CMUnitTest tests[] = {
+ *         cmocka_unit_test(bh_runs_once),
+ *     };
+ *     TEST_MAIN(tests)
+ * and is registered in tests/CMakeLists.txt with aioctx_add_tests(), which makes one ctest entry of each
+ * cmocka_unit_test line (and, for tests of the loop, of each poller).
+ *
+ * CMocka's assertions leave by longjmp: use them only on the test's own thread and stack. In coroutines,
+ * workers and foreign contexts record into a struct, and assert after the loop returned.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AIOCTX_TESTS_FIXTURE_H
+#define AIOCTX_TESTS_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "aioctx/aioctx.h"
+
+/* The poller that this run is for, or NULL for tests that need none. */
+const char *fixture_poller(void);
+
+/* A context on that poller; fails the test where it can't be made. */
+AioContext *fixture_context(void);
+
+/* The same with flags (AioContextFlags). */
+AioContext *fixture_context_flags(unsigned flags);
+
+/* Run it until nothing is left to do, then drop the reference. */
+void fixture_context_free(AioContext *ctx);
+
+/* One iteration, however this run drives a loop. Every test of the loop uses this. */
+bool drive(AioContext *ctx, bool blocking);
+
+/* Skip the test, saying why; reported as skipped (exit status 77). Does not return. */
+void fixture_skip(const char *reason);
+
+/* A factor for the counts of hammers: 1 in CI, 30 for the long form (AIOCTX_TEST_LONG=1). */
+unsigned fixture_long(void);
+
+/* A connected pair of stream handles, both non-blocking: what is written to one is readable at the other. */
+typedef struct FixturePair {
+    AioHandle a;
+    AioHandle b;
+} FixturePair;
+
+FixturePair fixture_pair(void);
+void fixture_pair_close(FixturePair *pair);
+void fixture_close(AioHandle handle);
+AioHandleKind fixture_pair_kind(void);
+/* Bytes moved, 0 at the end of the stream, -1 where it would block or failed. */
+int fixture_read(AioHandle handle, void *buffer, size_t size);
+int fixture_write(AioHandle handle, const void *buffer, size_t size);
+/* Fill the handle until it would block; returns the number of bytes. */
+size_t fixture_fill(AioHandle handle);
+/* No more data from this side: the peer sees the end. */
+void fixture_shutdown_write(AioHandle handle);
+
+/* Threads. */
+typedef struct FixtureThread FixtureThread;
+FixtureThread *fixture_thread_start(void (*run)(void *), void *arg);
+void fixture_thread_join(FixtureThread *thread);
+void fixture_sleep_ms(unsigned ms);
+void fixture_yield(void);
+
+/* Pin the calling thread (and those it starts later) to one core or, with -1, to all. False: can't. */
+bool fixture_pin(int core);
+
+/* Descriptors (handles) open in this process. */
+unsigned fixture_open_handles(void);
+
+/* Monotonic time. */
+int64_t fixture_now_ns(void);
+
+/* CPU time of this process. */
+int64_t fixture_cpu_ns(void);
+
+/*
+ * Have `handler` called in a signal handler of the calling thread every interval_us until stopped. Returns
+ * false where the system has no such signals.
+ */
+bool fixture_signal_start(void (*handler)(void *), void *arg, unsigned interval_us);
+void fixture_signal_stop(void);
+
+/*
+ * Run `body` in a child process and expect it to end by a fatal error whose text contains `text`. Returns
+ * whether it did; skips where there is no fork.
+ */
+bool fixture_dies(void (*body)(void *), void *arg, const char *text);
+
+/* Entry of a test program: [--poller NAME] [TEST]. */
+int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests,
+                 size_t count);
+
+#define TEST_MAIN(tests)                                                              \
+    int main(int argc, char **argv)                                                   \
+    {                                                                                 \
+        return fixture_main(argc, argv, __FILE__, tests, sizeof(tests) / sizeof((tests)[0])); \
+    }
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * The fixture on POSIX systems.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#define _GNU_SOURCE
+#include "tests/fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/fixture_os.h"
+
+void fixture_os_init(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
+FixturePair fixture_pair(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fcntl(fds[i], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(fcntl(fds[i], F_SETFD, FD_CLOEXEC), 0);
+    }
+    return (FixturePair){.a = fds[0], .b = fds[1]};
+}
+
+void fixture_pair_close(FixturePair *pair)
+{
+    fixture_close(pair->a);
+    fixture_close(pair->b);
+    pair->a = pair->b = AIO_HANDLE_NONE;
+}
+
+void fixture_close(AioHandle handle)
+{
+    if (handle != AIO_HANDLE_NONE) {
+        close((int)handle);
+    }
+}
+
+AioHandleKind fixture_pair_kind(void)
+{
+    return AIO_HANDLE_FD;
+}
+
+int fixture_read(AioHandle handle, void *buffer, size_t size)
+{
+    return (int)read((int)handle, buffer, size);
+}
+
+int fixture_write(AioHandle handle, const void *buffer, size_t size)
+{
+    return (int)write((int)handle, buffer, size);
+}
+
+size_t fixture_fill(AioHandle handle)
+{
+    static const char zeroes[4096];
+    size_t total = 0;
+    for (;;) {
+        ssize_t n = write((int)handle, zeroes, sizeof(zeroes));
+        if (n < 0) {
+            return total;
+        }
+        total += (size_t)n;
+    }
+}
+
+void fixture_shutdown_write(AioHandle handle)
+{
+    shutdown((int)handle, SHUT_WR);
+}
+
+struct FixtureThread {
+    pthread_t thread;
+    void (*run)(void *);
+    void *arg;
+};
+
+static void *thread_main(void *opaque)
+{
+    FixtureThread *thread = opaque;
+    thread->run(thread->arg);
+    return NULL;
+}
+
+FixtureThread *fixture_thread_start(void (*run)(void *), void *arg)
+{
+    FixtureThread *thread = malloc(sizeof(*thread));
+    assert_non_null(thread);
+    thread->run = run;
+    thread->arg = arg;
+    assert_int_equal(pthread_create(&thread->thread, NULL, thread_main, thread), 0);
+    return thread;
+}
+
+void fixture_thread_join(FixtureThread *thread)
+{
+    pthread_join(thread->thread, NULL);
+    free(thread);
+}
+
+void fixture_sleep_ms(unsigned ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+        continue;
+    }
+}
+
+void fixture_yield(void)
+{
+    sched_yield();
+}
+
+bool fixture_pin(int core)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (core >= 0) {
+        CPU_SET((size_t)core, &set);
+    } else {
+        for (size_t i = 0; i < CPU_SETSIZE; i++) {
+            CPU_SET(i, &set);
+        }
+    }
+    return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+unsigned fixture_open_handles(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    unsigned count = 0;
+    while (readdir(dir)) {
+        count++;
+    }
+    closedir(dir);
+    return count - 3; /* ".", ".." and the directory itself */
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t fixture_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+int64_t fixture_cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void (*signal_handler)(void *);
+static void *signal_arg;
+
+static void on_signal(int number)
+{
+    (void)number;
+    int saved = errno;
+    if (signal_handler) {
+        signal_handler(signal_arg);
+    }
+    errno = saved;
+}
+
+bool fixture_signal_start(void (*handler)(void *), void *arg, unsigned interval_us)
+{
+    signal_handler = handler;
+    signal_arg = arg;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    struct itimerval timer = {.it_interval = {.tv_usec = (suseconds_t)interval_us},
+                              .it_value = {.tv_usec = (suseconds_t)interval_us}};
+    return setitimer(ITIMER_REAL, &timer, NULL) == 0;
+}
+
+void fixture_signal_stop(void)
+{
+    struct itimerval off = {.it_value = {.tv_sec = 0}};
+    setitimer(ITIMER_REAL, &off, NULL);
+    signal(SIGALRM, SIG_IGN);
+}
+
+/* The child writes the fatal message into a pipe; the parent looks for the text in it. */
+static int death_pipe = -1;
+
+static void on_fatal(const char *message, void *opaque)
+{
+    (void)opaque;
+    ssize_t ignored = write(death_pipe, message, strlen(message));
+    (void)ignored;
+    _exit(66);
+}
+
+bool fixture_dies(void (*body)(void *), void *arg, const char *text)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(fds[0]);
+        death_pipe = fds[1];
+        aio_set_fatal_hook(on_fatal, NULL);
+        body(arg);
+        _exit(0);
+    }
+    close(fds[1]);
+    char message[1024];
+    size_t used = 0;
+    ssize_t n;
+    while (used < sizeof(message) - 1 &&
+           (n = read(fds[0], message + used, sizeof(message) - 1 - used)) > 0) {
+        used += (size_t)n;
+    }
+    message[used] = '\0';
+    close(fds[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    bool died = WIFEXITED(status) && WEXITSTATUS(status) == 66 && strstr(message, text);
+    if (!died) {
+        print_error("child ended with status %#x and said \"%s\", not \"%s\"\n", (unsigned)status,
+                    message, text);
+    }
+    return died;
+}

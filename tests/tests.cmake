@@ -1,0 +1,2 @@
+# Every test program: one line each.
+aioctx_add_tests(version)
