@@ -26,6 +26,12 @@ else()
   set(AIOCTX_NOTIFIER pipe)
 endif()
 
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  list(APPEND AIOCTX_PLATFORM_SOURCES linux/system.c)
+else()
+  list(APPEND AIOCTX_PLATFORM_SOURCES posix/system_generic.c)
+endif()
+
 set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
 check_symbol_exists(ppoll poll.h AIOCTX_HAVE_PPOLL)
 unset(CMAKE_REQUIRED_DEFINITIONS)

@@ -24,7 +24,7 @@ typedef struct AioOsThread {
     uint64_t storage[1];
 } AioOsThread;
 
-/* Start a thread. Its `start` returns at its end; all signals are blocked in it. */
+/* Start a thread; `name` is a literal. It ends when `start` returns; all signals are blocked in it. */
 int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void *), void *arg);
 
 /* Wait for the end of a thread that was started; once for each. */
@@ -32,6 +32,9 @@ void aio__thread_join(AioOsThread *thread);
 
 /* Not 0, and the same throughout a thread's life; another thread alive has another. */
 uintptr_t aio__thread_id(void);
+
+/* Name the calling thread, for debuggers. */
+void aio__thread_set_name(const char *name);
 
 /* Let another thread run. */
 void aio__thread_yield(void);

@@ -1,2 +1,30 @@
-/* SPDX-License-Identifier: MIT */
-typedef int aio__not_yet_written;
+/*
+ * The remaining small questions to a POSIX system.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+
+#include "core/platform.h"
+
+void aio__cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+int aio__handle_check(AioHandle handle, AioHandleKind kind)
+{
+    switch (kind) {
+    case AIO_HANDLE_FD:
+    case AIO_HANDLE_SOCKET:
+        return handle < 0 || handle > INT32_MAX ? -EBADF : 0;
+    case AIO_HANDLE_OBJECT:
+        return -ENOTSUP;
+    }
+    return -EINVAL;
+}
