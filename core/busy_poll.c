@@ -1,2 +1,198 @@
-/* SPDX-License-Identifier: MIT */
-typedef int aio__not_yet_written;
+/*
+ * Adaptive busy-polling: looking for work for a little while before sleeping, since a sleep and its wake-up
+ * cost more than most events take to come.
+ *
+ * It pays only where every source can be looked at, so one handler without `poll` turns it off. The window adapts to
+ * the time B that iterations block (W the window, M its maximum): B <= W keeps it; B > M shrinks it, as the
+ * events are too far apart for polling to catch; in between it grows.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/busy_poll.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "core/context.h"
+
+#define FIRST_WINDOW_NS 4000
+#define DEFAULT_GROW 2
+
+void aio_context_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow, int64_t shrink,
+                                 AioError **errp)
+{
+    AioBusyPoll *busy = &ctx->busy;
+    if (max_ns < 0 || grow < 0 || shrink < 0) {
+        aio_error_set(errp, EINVAL,
+                      "Negative polling parameter: max_ns %" PRId64 ", grow %" PRId64
+                      ", shrink %" PRId64,
+                      max_ns, grow, shrink);
+        return;
+    }
+    atomic_store_explicit(&busy->max_ns, max_ns, memory_order_relaxed);
+    atomic_store_explicit(&busy->grow, grow, memory_order_relaxed);
+    atomic_store_explicit(&busy->shrink, shrink, memory_order_relaxed);
+    /* Release: pairs with aio__busy_poll_clock(). */
+    atomic_fetch_add_explicit(&busy->generation, 1, memory_order_release);
+    aio__kick(ctx);
+}
+
+static int64_t relaxed(const _Atomic int64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set_window(AioBusyPoll *busy, int64_t window_ns)
+{
+    atomic_store_explicit(&busy->window_ns, window_ns, memory_order_relaxed);
+}
+
+int64_t aio__busy_poll_clock(AioContext *ctx)
+{
+    AioBusyPoll *busy = &ctx->busy;
+    /* Acquire: pairs with aio_context_set_poll_params(). */
+    unsigned generation = atomic_load_explicit(&busy->generation, memory_order_acquire);
+    if (generation != busy->seen_generation) {
+        busy->seen_generation = generation;
+        set_window(busy, 0);
+    }
+    return relaxed(&busy->max_ns) > 0 ? aio__monotonic_ns() : 0;
+}
+
+void aio__busy_poll_adapt(AioContext *ctx, int64_t started)
+{
+    AioBusyPoll *busy = &ctx->busy;
+    int64_t blocked = aio__monotonic_ns() - started;
+    int64_t max = relaxed(&busy->max_ns);
+    int64_t window = relaxed(&busy->window_ns);
+    if (blocked <= window) {
+        return;
+    }
+    if (blocked > max) {
+        int64_t shrink = relaxed(&busy->shrink);
+        set_window(busy, shrink ? window / shrink : 0);
+    } else if (window < max) {
+        int64_t grow = relaxed(&busy->grow);
+        grow = grow ? grow : DEFAULT_GROW;
+        if (window == 0) {
+            window = FIRST_WINDOW_NS;
+        } else {
+            window = window > max / grow ? max : window * grow;
+        }
+        set_window(busy, window < max ? window : max);
+    }
+}
+
+static void call_bracket(AioHandler *handler, AioHandlerFunc *plain, AioNotifierFunc *notifier)
+{
+    if (notifier) {
+        notifier(handler->spec.opaque);
+    } else if (plain) {
+        plain(handler->spec.opaque);
+    }
+}
+
+/* Ask one handler. One whose callback is on the stack is left alone: it would recur for ever. */
+static bool look_at(AioContext *ctx, AioHandler *handler)
+{
+    bool found;
+    if (handler->poll_running || !handler->spec.ops.poll || !aio__handler_servable(ctx, handler)) {
+        return false;
+    }
+    handler->poll_running = true;
+    handler->running++;
+    found = handler->spec.ops.poll(handler->spec.opaque);
+    if (found) {
+        aio__count(ctx, handler_calls);
+        if (handler->spec.ops.poll_ready && aio__handler_servable(ctx, handler)) {
+            handler->spec.ops.poll_ready(handler->spec.opaque);
+        }
+    }
+    handler->running--;
+    handler->poll_running = false;
+    return found;
+}
+
+typedef bool Visit(AioContext *ctx, AioHandler *handler);
+
+/* Visit all handlers, also those that a callback adds. Removed ones stay in the list while it is walked. */
+static bool visit_all(AioContext *ctx, Visit *visit)
+{
+    AioHandlers *handlers = &ctx->handlers;
+    bool was_looking = ctx->busy.looking;
+    bool found = false;
+    handlers->walkers++;
+    ctx->busy.looking = true;
+    for (AioNode *node = aio__list_first(&handlers->all); node;
+         node = aio__list_next(&handlers->all, node)) {
+        found |= visit(ctx, aio__handler_of_node(node));
+    }
+    ctx->busy.looking = was_looking;
+    handlers->walkers--;
+    return found;
+}
+
+static bool begin_one(AioContext *ctx, AioHandler *handler)
+{
+    if (!handler->poll_begun && aio__handler_servable(ctx, handler)) {
+        handler->poll_begun = true;
+        call_bracket(handler, handler->spec.ops.poll_begin, handler->spec.notifier_poll_begin);
+    }
+    return false;
+}
+
+static bool end_one(AioContext *ctx, AioHandler *handler)
+{
+    (void)ctx;
+    if (handler->poll_begun && handler->state == AIO_HANDLER_LIVE) {
+        handler->poll_begun = false;
+        call_bracket(handler, handler->spec.ops.poll_end, handler->spec.notifier_poll_end);
+    }
+    return false;
+}
+
+static bool begin_and_look(AioContext *ctx, AioHandler *handler)
+{
+    begin_one(ctx, handler);
+    return look_at(ctx, handler);
+}
+
+static bool notified(AioContext *ctx)
+{
+    return atomic_load_explicit(&ctx->notify.state, memory_order_relaxed) &
+           (AIO_NOTIFY_NEWS | AIO_NOTIFY_KICK);
+}
+
+bool aio__busy_poll(AioContext *ctx)
+{
+    int64_t window = relaxed(&ctx->busy.window_ns);
+    if (window == 0 || ctx->handlers.unpollable > 0 || notified(ctx)) {
+        return false;
+    }
+    int64_t timeout = aio_compute_timeout(ctx);
+    if (timeout == 0) {
+        return false;
+    }
+    int64_t end = aio__monotonic_ns() + (timeout > 0 && timeout < window ? timeout : window);
+    aio__count(ctx, busy_polls);
+    ctx->busy.state = AIO_BUSY_POLLING;
+    do {
+        if (visit_all(ctx, begin_and_look)) {
+            return true;
+        }
+        aio__cpu_relax();
+    } while (!notified(ctx) && ctx->handlers.unpollable == 0 && aio__monotonic_ns() < end);
+    return false;
+}
+
+bool aio__busy_poll_end(AioContext *ctx, bool sleep)
+{
+    if (ctx->busy.state != AIO_BUSY_POLLING) {
+        return false;
+    }
+    if (sleep) {
+        ctx->busy.state = AIO_BUSY_WAITING;
+        visit_all(ctx, end_one);
+    }
+    return visit_all(ctx, look_at);
+}

@@ -10,26 +10,45 @@
 
 #include "aioctx/types.h"
 
+/*
+ *            the first look for work               aio__busy_poll_end() before a sleep
+ *   WAITING ---------------------------> POLLING ------------------------------------> WAITING
+ *            poll_begin of all handlers           poll_end of all handlers, and one more look
+ *
+ * A handler knows by itself whether it was begun: one that is added meanwhile is begun at the next look.
+ */
+typedef enum AioBusyPollState {
+    AIO_BUSY_WAITING,
+    AIO_BUSY_POLLING,
+} AioBusyPollState;
+
 typedef struct AioBusyPoll {
-    _Atomic int64_t max_ns; /* set from any thread */
+    _Atomic int64_t max_ns; /* the three parameters are set from any thread */
     _Atomic int64_t grow;
     _Atomic int64_t shrink;
-    _Atomic unsigned generation; /* of the three; a new one starts the window anew */
+    _Atomic unsigned generation; /* of the parameters; a new one starts the window anew */
     unsigned seen_generation;
     _Atomic int64_t window_ns; /* written at home */
-    bool started;              /* poll_begin was called and poll_end not yet */
+    AioBusyPollState state;
+    bool looking; /* callbacks of a look are on the stack: news of theirs must be seen */
 } AioBusyPoll;
 
+/* When a blocking iteration began, for aio__busy_poll_adapt(); 0 where busy-polling is off. */
+int64_t aio__busy_poll_clock(AioContext *ctx);
+
 /*
- * Look for work instead of sleeping, for as long as the window and *timeout_ns allow, and leave in *timeout_ns
- * what remains. Sets *progress where a handler had work. Returns whether the wait can be left out.
+ * Look for work before sleeping, for as long as the window and the next deadline allow. Returns whether a
+ * handler had work; otherwise the caller goes on to sleep, or not to, as the time-out says.
  */
-bool aio__busy_poll(AioContext *ctx, int64_t *timeout_ns, bool *progress);
+bool aio__busy_poll(AioContext *ctx);
 
-/* Leave busy-polling: poll_end, then one more look. Returns whether that found work. */
-bool aio__busy_poll_end(AioContext *ctx);
+/*
+ * Before the poller is asked: look once more. With `sleep` leave busy-polling before that look, so that what
+ * happens after it is reported by the system. Returns whether a handler had work.
+ */
+bool aio__busy_poll_end(AioContext *ctx, bool sleep);
 
-/* Adapt the window to the time that an iteration blocked. */
-void aio__busy_poll_adapt(AioContext *ctx, int64_t blocked_ns);
+/* Adapt the window to the time since `started`. */
+void aio__busy_poll_adapt(AioContext *ctx, int64_t started);
 
 #endif

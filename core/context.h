@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "aioctx/context.h"
+#include "aioctx/error.h"
 #include "core/bh.h"
 #include "core/busy_poll.h"
 #include "core/coroutine.h"
@@ -37,11 +38,10 @@ typedef struct AioCounters {
     _Atomic uint64_t errors_recorded;
 } AioCounters;
 
-/* Where an iteration is, for hosts and asserts. */
+/* Where a host loop is. */
 typedef enum AioLoopState {
-    AIO_LOOP_IDLE,        /* outside of an iteration */
-    AIO_LOOP_PREPARED,    /* a host may be waiting */
-    AIO_LOOP_DISPATCHING, /* callbacks are running */
+    AIO_LOOP_IDLE,     /* no host waits for it */
+    AIO_LOOP_PREPARED, /* a host may be waiting: since aio_prepare() */
 } AioLoopState;
 
 struct AioContext {
@@ -49,35 +49,34 @@ struct AioContext {
     unsigned flags; /* AioContextFlags */
     char *name;     /* owned */
 
-    _Atomic uintptr_t owner;  /* thread id of the home thread, 0: none */
-    AioContext *owned_next;   /* linked: the next context that the same thread owns */
-    AioContext *running_next; /* unused outside of loop.c */
+    _Atomic uintptr_t owner; /* thread id of the home thread, 0: none */
+    AioNode owned_node;      /* linked into the list of contexts with an owner */
 
     AioMutex user_lock;            /* of aio_context_acquire() */
     _Atomic uintptr_t lock_holder; /* thread id, 0: none */
     unsigned lock_depth;
 
     AioNotify notify;
-    AioHandler *notify_handler; /* the watch of the notifier; owned */
     AioBhQueue bh;
     AioHandlers handlers;
     AioTimerList timers[AIO_CLOCK_MAX];
     AioBusyPoll busy;
     AioCoQueueOfContext co;
-    AioPoller *poller;      /* owned */
-    char *pollers_refused;  /* owned */
-    AioThreadPool *pool;    /* owned, made lazily */
-    AioFileEngine *engine;  /* owned, made lazily */
+    AioPoller *poller;     /* owned */
+    char *pollers_refused; /* owned */
+    AioThreadPool *pool;   /* owned, made lazily */
+    AioFileEngine *engine; /* owned, made lazily */
 
     AioLoopState loop_state;
-    unsigned depth;             /* of iterations on the stack */
-    unsigned skipped_waits;     /* blocking iterations with work that did not ask the kernel */
+    unsigned depth;         /* of iterations on the stack */
+    bool dying;             /* the last reference went while an iteration was on the stack */
+    unsigned skipped_waits; /* blocking iterations with work that did not ask the kernel */
     unsigned requests_in_flight;
     unsigned quiesce_depth;
     atomic_bool stop;
 
-    AioMutex lock;          /* guards `error`, and bh.all */
-    AioError *error;        /* owned: the first recorded */
+    AioMutex lock;   /* guards `error`, and bh.all */
+    AioError *error; /* owned: the first recorded */
     AioContextErrorFunc *error_cb;
     void *error_opaque;
 
@@ -85,15 +84,20 @@ struct AioContext {
 };
 
 /* Count in the home thread: no read-modify-write. */
-#define aio__count(ctx, field)                                                            \
-    atomic_store_explicit(                                                                \
-        &(ctx)->counters.field,                                                           \
-        atomic_load_explicit(&(ctx)->counters.field, memory_order_relaxed) + 1,           \
-        memory_order_relaxed)
+#define aio__count(ctx, field)                                                                     \
+    atomic_store_explicit(&(ctx)->counters.field,                                                  \
+                          atomic_load_explicit(&(ctx)->counters.field, memory_order_relaxed) + 1,  \
+                          memory_order_relaxed)
 
 /* Count in any thread. */
-#define aio__count_any(ctx, field) \
+#define aio__count_any(ctx, field)                                                                 \
     atomic_fetch_add_explicit(&(ctx)->counters.field, 1, memory_order_relaxed)
+
+/* Not 0, and never the same for two threads, not even one after the other. Thread: signal */
+uintptr_t aio__thread_id(void);
+
+/* Free a context without references. */
+void aio__context_finalize(AioContext *ctx);
 
 /* Whether the calling thread is the home thread, or holds a shared context. */
 bool aio__is_home(const AioContext *ctx);

@@ -13,16 +13,29 @@
 #include "core/platform.h"
 #include "core/poller.h"
 
+/* What a registration asks for, as one unit. */
+typedef struct AioHandlerSpec {
+    AioHandle handle;
+    AioHandleKind kind;
+    unsigned flags; /* AioHandlerFlags */
+    AioHandlerOps ops;
+    /* In place of ops.read and its like where `opaque` is a notifier: called with their own type. */
+    AioNotifierFunc *notifier_read;
+    AioNotifierFunc *notifier_poll_begin;
+    AioNotifierFunc *notifier_poll_end;
+    void *opaque;
+} AioHandlerSpec;
+
 /*
- * One registration. Only the home thread looks at it or changes it; the table's buckets are changed under
- * the lock, so that other threads can ask whether a handle is registered.
+ * One registration. Only the home thread looks at it or changes it; the table's shape is changed under the
+ * lock, so that other threads can ask whether a handle is registered.
  *
  *             set                    the system refuses it
  *   (none) ---------> LIVE ------------------------------------> FAILED
  *                      |  ^------------------ set -----------------+
  *                      |  remove                                   | remove
  *                      +----------------> REMOVED <----------------+
- *                                            |  no walk sees it, the watch is IDLE, no callback of it runs
+ *                                            |  no walk sees it and the watch is IDLE
  *                                            v
  *                                          freed, at one place: aio__handlers_reap()
  */
@@ -35,35 +48,31 @@ typedef enum AioHandlerState {
 typedef struct AioHandler {
     AioWatch watch;
     AioHandlerState state;
-    AioHandlerOps ops;
-    void *opaque;
-    unsigned flags;
-    unsigned generation;          /* grows with each set; a dispatch under way stops where it changed */
-    unsigned running;             /* callbacks of it on the stack */
-    bool poll_running;            /* a callback found by busy-polling is on the stack */
-    bool is_notifier;             /* the callbacks take the notifier: see handler.c */
-    AioNotifierFunc *notifier_read;
-    AioNotifierFunc *notifier_poll_begin;
-    AioNotifierFunc *notifier_poll_end;
+    AioHandlerSpec spec;
+    unsigned generation; /* grows with each set: a dispatch under way stops where it changed */
+    unsigned running;    /* callbacks of it on the stack */
+    bool poll_running;   /* the one that busy-polling called is on the stack */
+    bool poll_begun;     /* poll_begin was called, poll_end not yet */
     struct AioHandler *bucket_next; /* linked: the next in the same bucket of the table */
-    AioNode node;                   /* linked into AioHandlers.all or .removed */
+    AioNode node;                   /* linked into AioHandlers.all until it is freed */
+    AioNode removed_node;           /* linked into AioHandlers.removed */
     AioList waiters;                /* linked: threads in aio_handler_remove_wait() */
 } AioHandler;
 
 typedef struct AioHandlers {
-    AioMutex lock;          /* guards the table's shape and `changes` */
-    AioCond released;       /* a removed handler was freed */
-    AioHandler **buckets;   /* owned, the handlers in it too */
+    AioMutex lock;        /* guards the table's shape, `changes` and what waits for `released` */
+    AioCond released;     /* a thread in aio_handler_remove_wait() may go on */
+    AioHandler **buckets; /* owned, the handlers in it too */
     size_t bucket_mask;
-    size_t count;
-    AioList all;            /* linked: live and failed ones, in order of registration */
-    AioList removed;        /* linked: removed ones not yet freed */
-    AioList ready;          /* linked: watches that a wait found, not dispatched yet */
-    AioList changes;        /* linked: asked for by other threads, not applied yet */
-    atomic_bool changed;    /* `changes` is not empty */
-    unsigned walkers;       /* walks of `all` and dispatches on the stack */
-    size_t unpollable;      /* live ones that can't be busy-polled */
-    bool external_off;      /* external watches are out of the poller */
+    _Atomic size_t count;
+    AioList all;         /* linked: in order of registration; walked, so the removed ones, too */
+    AioList removed;     /* linked, owned: removed ones not yet freed */
+    AioList ready;       /* linked: watches that a wait found, not dispatched yet */
+    AioList changes;     /* linked, owned: asked for by other threads, not applied yet */
+    atomic_bool changed; /* `changes` is not empty */
+    unsigned walkers;    /* walks of `all` and dispatches on the stack */
+    unsigned unpollable; /* live ones that can't be busy-polled */
+    bool external_off;   /* external watches are out of the poller */
     atomic_uint external_disabled; /* depth of aio_disable_external() */
 } AioHandlers;
 
@@ -77,11 +86,38 @@ static inline AioHandler *aio__handler_of_node(AioNode *node)
     return AIO_CONTAINER_OF(node, AioHandler, node);
 }
 
+static inline AioHandler *aio__handler_of_removed(AioNode *node)
+{
+    return AIO_CONTAINER_OF(node, AioHandler, removed_node);
+}
+
 int aio__handlers_init(AioContext *ctx);
+
+/* At the end of a context: take all watches out of the poller; and, once that is closed, free all. */
+void aio__handlers_retire_all(AioContext *ctx);
 void aio__handlers_destroy(AioContext *ctx);
+
+/* Set, replace or remove, from any thread. */
+bool aio__handler_change(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp);
+
+/* Whether a spec has no callback that matters: it removes. */
+bool aio__handler_spec_empty(const AioHandlerSpec *spec);
+
+/* Let `edit` change the spec that now stands for a handle, where there is one. Home thread. */
+void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
+                       void (*edit)(AioHandlerSpec *spec, void *arg), void *arg);
 
 /* Apply what other threads asked for, and bring the poller up to date with external handlers. */
 void aio__handlers_apply(AioContext *ctx);
+
+/* Take a handler out of the poller until it is set again: nobody is there for what it reports. */
+void aio__handler_mute(AioContext *ctx, AioHandler *handler);
+
+/* Take note of a FAILED watch. */
+void aio__handler_fail(AioContext *ctx, AioHandler *handler);
+
+/* Whether it is live, and not external while these are disabled. */
+bool aio__handler_servable(AioContext *ctx, const AioHandler *handler);
 
 /* Whether a dispatch would call something. */
 bool aio__handlers_ready(AioContext *ctx);
@@ -92,10 +128,7 @@ void aio__handlers_forget_level(AioContext *ctx);
 /* Run the callbacks of the ready list. Returns how many ran. */
 unsigned aio__handlers_dispatch(AioContext *ctx);
 
-/* Free removed handlers that nothing sees any more. The one place that frees them. */
+/* Let waiting threads go on, and free removed handlers that nothing sees any more: the one place. */
 void aio__handlers_reap(AioContext *ctx);
-
-/* For busy polling. */
-bool aio__handler_servable(AioContext *ctx, const AioHandler *handler);
 
 #endif

@@ -1,2 +1,130 @@
-/* SPDX-License-Identifier: MIT */
-typedef int aio__not_yet_written;
+/*
+ * Running the callbacks of handlers that a wait found ready.
+ *
+ * The ready list belongs to the context, not to an iteration: a nested one runs what the outer one found and has
+ * not run yet. Each watch leaves the list before its callbacks run and comes back only by another
+ * wait, so each runs once at most for each wait.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/context.h"
+#include "core/handler.h"
+
+/* Hang-ups and errors are news for a reader; an error, not a hang-up, is for a writer, too. */
+#define READ_EVENTS (AIO_WATCH_READ | AIO_WATCH_HUP | AIO_WATCH_ERROR)
+#define WRITE_EVENTS (AIO_WATCH_WRITE | AIO_WATCH_ERROR)
+
+static bool wants_read(const AioHandler *handler, unsigned events)
+{
+    return (events & READ_EVENTS) && (handler->spec.ops.read || handler->spec.notifier_read);
+}
+
+static bool wants_write(const AioHandler *handler, unsigned events)
+{
+    return (events & WRITE_EVENTS) && handler->spec.ops.write;
+}
+
+static void call_read(AioHandler *handler)
+{
+    if (handler->spec.notifier_read) {
+        handler->spec.notifier_read(handler->spec.opaque);
+    } else {
+        handler->spec.ops.read(handler->spec.opaque);
+    }
+}
+
+static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned events)
+{
+    unsigned generation = handler->generation;
+    unsigned calls = 0;
+    handler->running++;
+    if (wants_read(handler, events)) {
+        aio__count(ctx, handler_calls);
+        call_read(handler);
+        calls++;
+    }
+    /* The read callback, or another thread, may have replaced, removed or disabled it. */
+    if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
+        aio__handlers_apply(ctx);
+    }
+    if (handler->generation == generation && aio__handler_servable(ctx, handler) &&
+        wants_write(handler, events)) {
+        aio__count(ctx, handler_calls);
+        handler->spec.ops.write(handler->spec.opaque);
+        calls++;
+    }
+    handler->running--;
+    return calls;
+}
+
+static unsigned dispatch_one(AioContext *ctx, AioHandler *handler)
+{
+    unsigned events = handler->watch.ready;
+    handler->watch.ready = 0;
+    if (events & AIO_WATCH_FAILED) {
+        aio__handler_fail(ctx, handler);
+        return 0;
+    }
+    if (!aio__handler_servable(ctx, handler)) {
+        /* Disabled since the wait began. Out of the poller, it is asked for anew when it is enabled. */
+        aio__handler_mute(ctx, handler);
+        ctx->handlers.external_off = true;
+        return 0;
+    }
+    if (!wants_read(handler, events) && !wants_write(handler, events)) {
+        /* A hang-up that only a reader would hear; the system would report it again and again. */
+        aio__handler_mute(ctx, handler);
+        return 0;
+    }
+    return run_callbacks(ctx, handler, events);
+}
+
+unsigned aio__handlers_dispatch(AioContext *ctx)
+{
+    AioHandlers *handlers = &ctx->handlers;
+    AioNode *node;
+    unsigned calls = 0;
+    if (aio__list_empty(&handlers->ready)) {
+        return 0;
+    }
+    handlers->walkers++;
+    while ((node = aio__list_pop(&handlers->ready))) {
+        calls += dispatch_one(ctx, aio__handler_of_watch(aio__watch_of_ready(node)));
+        /* Relaxed: a change that is missed here was asked for while the callback below ran. */
+        if (atomic_load_explicit(&handlers->changed, memory_order_relaxed)) {
+            aio__handlers_apply(ctx);
+        }
+    }
+    handlers->walkers--;
+    if (!aio__list_empty(&handlers->removed)) {
+        aio__handlers_reap(ctx);
+    }
+    return calls;
+}
+
+bool aio__handlers_ready(AioContext *ctx)
+{
+    AioList *ready = &ctx->handlers.ready;
+    for (AioNode *node = aio__list_first(ready); node; node = aio__list_next(ready, node)) {
+        AioWatch *watch = aio__watch_of_ready(node);
+        AioHandler *handler = aio__handler_of_watch(watch);
+        if (aio__handler_servable(ctx, handler) &&
+            (wants_read(handler, watch->ready) || wants_write(handler, watch->ready))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void aio__handlers_forget_level(AioContext *ctx)
+{
+    AioList *ready = &ctx->handlers.ready;
+    AioNode *next;
+    for (AioNode *node = aio__list_first(ready); node; node = next) {
+        AioWatch *watch = aio__watch_of_ready(node);
+        next = aio__list_next(ready, node);
+        if (!(watch->wanted & AIO_WATCH_EDGE) && !(watch->ready & AIO_WATCH_FAILED)) {
+            aio__node_unlink(node);
+        }
+    }
+}

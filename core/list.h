@@ -20,8 +20,8 @@ typedef struct AioList {
 } AioList;
 
 /* The struct of `type` whose member is at `node`. Each module names this conversion once. */
-#define AIO_CONTAINER_OF(node, type, member) \
-    ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define AIO_CONTAINER_OF(node, type, member)                                                       \
+    ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void aio__list_init(AioList *list)
 {

@@ -1,2 +1,226 @@
-/* SPDX-License-Identifier: MIT */
-typedef int aio__not_yet_written;
+/*
+ * The iteration: the one place where the steps of a loop stand in their order.
+ *
+ * Why this order. Bottom halves come first, since they carry completions and changes that other threads made, and
+ * a handler must not run on what such a change has overtaken. Handlers come before timers, so that data which
+ * is there keeps a time-out from firing. Timers come last and are asked for after all callbacks, so that a
+ * deadline which passed meanwhile is not put off for a whole iteration. Wake-ups are taken note of before
+ * any of them: what is posted later sets the word again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "core/context.h"
+
+/* A blocking iteration that has work asks the kernel after so many that did not. */
+#define MAX_SKIPPED_WAITS 8
+
+static AioContext *begin(AioContext *ctx, const char *what)
+{
+    if (aio_co_in_coroutine()) {
+        aio__fatal("%s called inside a coroutine, context '%s'", what, ctx->name);
+    }
+    aio__enter_home(ctx, what);
+    ctx->depth++;
+    return aio__set_running(ctx);
+}
+
+static void end(AioContext *ctx, AioContext *outer)
+{
+    aio__set_running(outer);
+    ctx->depth--;
+    if (ctx->dying && ctx->depth == 0) {
+        aio__context_finalize(ctx); /* the last reference went in a callback */
+    }
+}
+
+int64_t aio_compute_timeout(AioContext *ctx)
+{
+    int64_t timeout = aio__bh_timeout_ns(ctx);
+    return timeout == 0 ? 0 : aio_soonest_timeout(timeout, aio__timers_timeout_ns(ctx));
+}
+
+/* Announce the sleep first, then look for work: what is posted in between finds the announcement. */
+static int64_t prepare_to_sleep(AioContext *ctx)
+{
+    bool news = aio__sleep_begin(ctx, AIO_NOTIFY_SLEEPER);
+    aio__handlers_apply(ctx);
+    return news ? 0 : aio_compute_timeout(ctx);
+}
+
+/* Ask the poller once. */
+static int ask(AioContext *ctx, int64_t timeout)
+{
+    AioList *ready = &ctx->handlers.ready;
+    if (!aio__list_empty(ready)) {
+        aio__handlers_forget_level(ctx);
+        timeout =
+            aio__list_empty(ready) ? timeout : 0; /* edges found further out: not told again */
+    }
+    aio__count(ctx, waits);
+    if (timeout != 0) {
+        aio__count(ctx, sleeps);
+    }
+    int found = ctx->poller->ops->wait(ctx->poller, timeout, ready);
+    aio__notify_seen(ctx);
+    if (found < 0 && found != -EINTR) {
+        AioError *error = NULL;
+        aio_error_set(&error, -found, "Poller '%s' failed to wait: %s", ctx->poller->ops->name,
+                      strerror(-found));
+        aio__record_error(ctx, error);
+    }
+    return found;
+}
+
+/* Sleep until there is something to dispatch, news, or an error. Kicks and signals only renew the wait. */
+static void wait(AioContext *ctx, int64_t timeout)
+{
+    for (;;) {
+        int found = ask(ctx, timeout);
+        bool failed = found < 0 && found != -EINTR;
+        if (timeout == 0 || failed || !aio__list_empty(&ctx->handlers.ready)) {
+            return;
+        }
+        if (aio__kick_accept(ctx)) {
+            return;
+        }
+        aio__handlers_apply(ctx);
+        if (aio__bh_pending(ctx)) {
+            return;
+        }
+        timeout = aio_compute_timeout(ctx);
+        if (timeout == 0) {
+            return;
+        }
+    }
+}
+
+/* Whether a blocking iteration with work to do may leave the kernel alone this time. */
+static bool skip_wait(AioContext *ctx, bool blocking, int64_t timeout)
+{
+    if (!blocking || timeout != 0 || ++ctx->skipped_waits >= MAX_SKIPPED_WAITS) {
+        ctx->skipped_waits = 0;
+        return false;
+    }
+    return true;
+}
+
+static bool dispatch(AioContext *ctx)
+{
+    bool progress = aio_bh_poll(ctx);
+    progress |= aio__handlers_dispatch(ctx) > 0;
+    progress |= aio__timers_run(ctx) > 0;
+    return progress;
+}
+
+bool aio_poll(AioContext *ctx, bool blocking)
+{
+    AioContext *outer = begin(ctx, "aio_poll");
+    int64_t started = blocking ? aio__busy_poll_clock(ctx) : 0;
+    aio__count(ctx, iterations);
+
+    aio__handlers_apply(ctx);
+    bool progress = started != 0 && aio__busy_poll(ctx);
+    if (!progress) {
+        int64_t timeout = blocking ? prepare_to_sleep(ctx) : 0;
+        if (!skip_wait(ctx, blocking, timeout)) {
+            progress = aio__busy_poll_end(ctx, timeout != 0);
+            wait(ctx, progress ? 0 : timeout);
+        }
+        if (blocking) {
+            aio__sleep_end(ctx, AIO_NOTIFY_SLEEPER);
+        }
+    }
+    if (started != 0) {
+        aio__busy_poll_adapt(ctx, started);
+    }
+    aio_notify_accept(ctx);
+
+    progress |= dispatch(ctx);
+    end(ctx, outer);
+    return progress;
+}
+
+/* The same steps for a host loop, which waits by itself between aio_prepare() and aio_pending(). */
+
+static void host_woke(AioContext *ctx)
+{
+    if (ctx->loop_state == AIO_LOOP_PREPARED) {
+        aio__sleep_end(ctx, AIO_NOTIFY_HOST);
+        ctx->loop_state = AIO_LOOP_IDLE;
+    }
+    aio_notify_accept(ctx);
+}
+
+bool aio_prepare(AioContext *ctx)
+{
+    AioContext *outer = begin(ctx, "aio_prepare");
+    bool found = aio__busy_poll_end(ctx, true);
+    bool news = aio__sleep_begin(ctx, AIO_NOTIFY_HOST);
+    ctx->loop_state = AIO_LOOP_PREPARED;
+    aio__handlers_apply(ctx);
+    if (ctx->poller->ops->flush) {
+        ctx->poller->ops->flush(ctx->poller); /* the host must not sleep on changes not submitted */
+    }
+    bool ready = found || news || aio_compute_timeout(ctx) == 0;
+    end(ctx, outer);
+    return ready;
+}
+
+bool aio_pending(AioContext *ctx)
+{
+    AioContext *outer = begin(ctx, "aio_pending");
+    aio__handlers_apply(ctx);
+    ask(ctx, 0);
+    host_woke(ctx);
+    bool pending =
+        aio__bh_pending(ctx) || aio__handlers_ready(ctx) || aio__timers_timeout_ns(ctx) == 0;
+    end(ctx, outer);
+    return pending;
+}
+
+void aio_dispatch(AioContext *ctx)
+{
+    AioContext *outer = begin(ctx, "aio_dispatch");
+    aio__count(ctx, iterations);
+    host_woke(ctx);
+    dispatch(ctx);
+    end(ctx, outer);
+}
+
+void aio_context_run(AioContext *ctx)
+{
+    aio_context_ref(ctx);
+    /* Acquire: pairs with aio_context_stop(). */
+    while (!atomic_exchange_explicit(&ctx->stop, false, memory_order_acquire)) {
+        aio_poll(ctx, true);
+    }
+    aio_context_unref(ctx);
+}
+
+void aio_context_stop(AioContext *ctx)
+{
+    aio__post_begin(ctx);
+    /* Release: pairs with aio_context_run(). */
+    atomic_store_explicit(&ctx->stop, true, memory_order_release);
+    aio__post_end(ctx);
+}
+
+void aio_quiesce_begin(AioContext *ctx)
+{
+    ctx->quiesce_depth++;
+    aio_disable_external(ctx);
+    while (aio_poll(ctx, ctx->requests_in_flight > 0) || ctx->requests_in_flight > 0) {
+        continue;
+    }
+}
+
+void aio_quiesce_end(AioContext *ctx)
+{
+    assert(ctx->quiesce_depth > 0);
+    ctx->quiesce_depth--;
+    aio_enable_external(ctx);
+}

@@ -11,26 +11,70 @@
 
 #include "aioctx/notifier.h"
 #include "aioctx/types.h"
+#include "core/poller.h"
+
+/*
+ * The word. Its one modification order is what every argument in notify.c rests on.
+ *
+ *   NEWS     aio_notify() or a bottom half: the wait must end. Cleared by aio_notify_accept().
+ *   KICK     the time-out and the handlers must be looked at again, but the wait goes on. Cleared by whoever
+ *            is about to look.
+ *   HOST     a host loop may be waiting: from aio_prepare() to aio_pending() or aio_dispatch().
+ *   SLEEPER  the number of aio_poll() calls between prepare and the end of their wait.
+ *   POSTER   the number of threads between aio__post_begin() and the end of their post.
+ */
+enum {
+    AIO_NOTIFY_NEWS = 1 << 0,
+    AIO_NOTIFY_KICK = 1 << 1,
+    AIO_NOTIFY_HOST = 1 << 2,
+    AIO_NOTIFY_SLEEPER = 1 << 3,
+    AIO_NOTIFY_SLEEPERS = 0xfff8,
+    AIO_NOTIFY_POSTER = 1 << 16,
+    AIO_NOTIFY_POSTERS = 0x7fff0000,
+};
 
 typedef struct AioNotify {
     _Atomic uint32_t state;
     AioNotifier notifier;
+    AioWatch watch; /* of the notifier: in the poller as long as the context lives */
+    bool drained;   /* the notifier must be cleared after it was seen; else its edges are enough */
 } AioNotify;
 
+/* A fact about the system's notifier: each set is an edge of its own, cleared or not. */
+extern const bool aio__notifier_has_edges;
+
+int aio__notify_init(AioContext *ctx);
+void aio__notify_destroy(AioContext *ctx);
+
 /*
- * A poster brackets its push with these: the context then outlives the call, even where what was pushed
- * makes the loop drop the last reference. _end makes the loop look (as aio_notify()); _cancel does not.
- * Thread: signal
+ * A poster brackets its push with begin and one of the others: the context then outlives the call, even where
+ * what was pushed makes the loop drop the last reference. _end makes the loop look, as aio_notify() does;
+ * _end_kick as aio__kick() does; _cancel does nothing more. Thread: signal
  */
 void aio__post_begin(AioContext *ctx);
 void aio__post_end(AioContext *ctx);
+void aio__post_end_kick(AioContext *ctx);
 void aio__post_cancel(AioContext *ctx);
+
+/* Wait until no poster is inside. Called by the finalizer, never by a poster. */
+void aio__post_wait(AioContext *ctx);
 
 /*
  * Have the loop apply changes and compute its time-out again. Unlike aio_notify() this does not make
- * aio_poll() return. Costs nothing in the home thread outside of a wait.
- * Thread: any
+ * aio_poll() return. Costs nothing in the home thread outside of a wait. Thread: any
  */
 void aio__kick(AioContext *ctx);
+
+/* Announce that the caller may sleep (bit: SLEEPER or HOST). Returns whether it must not: there is news. */
+bool aio__sleep_begin(AioContext *ctx, uint32_t bit);
+
+/* Take the announcement back. */
+void aio__sleep_end(AioContext *ctx, uint32_t bit);
+
+/* Between two waits: take note of kicks. Returns whether there is news. */
+bool aio__kick_accept(AioContext *ctx);
+
+/* After a wait: take the notifier's own watch off the ready list, and clear it where needed. */
+void aio__notify_seen(AioContext *ctx);
 
 #endif

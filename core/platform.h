@@ -30,9 +30,6 @@ int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void 
 /* Wait for the end of a thread that was started; once for each. */
 void aio__thread_join(AioOsThread *thread);
 
-/* Not 0, and the same throughout a thread's life; another thread alive has another. */
-uintptr_t aio__thread_id(void);
-
 /* Name the calling thread, for debuggers. */
 void aio__thread_set_name(const char *name);
 
@@ -70,7 +67,10 @@ const char *aio__getenv(const char *name);
 int aio__stack_alloc(size_t size, void **base);
 void aio__stack_free(void *base, size_t size);
 
-/* Why the system can't watch a handle of this kind: 0, -EBADF, -EINVAL or -ENOTSUP. */
-int aio__handle_check(AioHandle handle, AioHandleKind kind);
+/*
+ * Why the system can't watch a handle of this kind: 0, -EBADF, -EINVAL or -ENOTSUP. Kinds that are the same
+ * thing on this system become one in *kind.
+ */
+int aio__handle_check(AioHandle handle, AioHandleKind *kind);
 
 #endif

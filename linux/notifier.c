@@ -4,11 +4,14 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "aioctx/notifier.h"
+#include "core/notify.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* Every write(2) to an eventfd is an edge, also while its counter is not zero (epoll(7)). */
+const bool aio__notifier_has_edges = true;
 
 int aio_notifier_init(AioNotifier *notifier, bool active)
 {

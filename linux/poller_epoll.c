@@ -1,2 +1,358 @@
-/* SPDX-License-Identifier: MIT */
-typedef int aio__not_yet_written;
+/*
+ * The epoll(7) poller.
+ *
+ * What the kernel gets wrong, or leaves to us:
+ *  - A descriptor that is closed while another one shares its file stays registered and goes on to be reported,
+ *    though it can't be removed any more. Events carry a slot and its generation, so a stale one is told from
+ *    others; the first one has the epoll descriptor made anew.
+ *  - Regular files and some devices are refused (EPERM), since they are always ready. That is how they
+ *    are reported, as poll(2) does.
+ *  - epoll_wait(2) counts in milliseconds; epoll_pwait2(2) is used where the kernel has it.
+ *  - A child of fork(2) shares the set; it must not take its parent's descriptors out.
+ * More than one batch of events stays in the kernel, which serves its ready list in rotation.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/alloc.h"
+#include "core/poller.h"
+
+#define BATCH 128
+
+extern const AioPollerOps aio__poller_epoll;
+
+typedef enum SlotState {
+    SLOT_FREE,   /* `next_free` says which is the next */
+    SLOT_KERNEL, /* registered with epoll */
+    SLOT_ALWAYS, /* epoll refuses it: always ready; linked into `always` */
+} SlotState;
+
+typedef struct Slot {
+    SlotState state;
+    uint32_t generation; /* changes when what the kernel knows of the slot is void */
+    uint32_t next_free;
+    AioWatch *watch; /* borrowed until update(0) */
+} Slot;
+
+typedef struct EpollPoller {
+    AioPoller poller;
+    int fd;
+    pid_t pid;
+    Slot *slots; /* owned; a watch's `own` is its index */
+    uint32_t slot_count;
+    uint32_t first_free; /* slot_count: none */
+    bool stale;          /* the kernel holds a registration that nobody can remove */
+    bool has_pwait2;
+    AioList always; /* linked by own_node */
+    AioList failed; /* linked by own_node: to be reported by the next wait */
+} EpollPoller;
+
+static EpollPoller *epoll_poller(AioPoller *poller)
+{
+    return (EpollPoller *)(void *)poller;
+}
+
+static AioWatch *watch_of_own(AioNode *node)
+{
+    return AIO_CONTAINER_OF(node, AioWatch, own_node);
+}
+
+static int epoll_open(AioPoller **poller)
+{
+    EpollPoller *self = aio__calloc(1, sizeof(*self));
+    if (!self) {
+        return -ENOMEM;
+    }
+    self->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (self->fd < 0) {
+        int error = errno;
+        aio__free(self);
+        return -error;
+    }
+    self->poller.ops = &aio__poller_epoll;
+    self->pid = getpid();
+    self->has_pwait2 = true;
+    aio__list_init(&self->always);
+    aio__list_init(&self->failed);
+    *poller = &self->poller;
+    return 0;
+}
+
+static void epoll_close(AioPoller *poller)
+{
+    EpollPoller *self = epoll_poller(poller);
+    close(self->fd);
+    aio__free(self->slots);
+    aio__free(self);
+}
+
+/* Slots. */
+
+static int grow_slots(EpollPoller *self)
+{
+    uint32_t count = self->slot_count ? self->slot_count * 2 : 16;
+    Slot *slots = aio__realloc(self->slots, count * sizeof(*slots));
+    if (!slots) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = self->slot_count; i < count; i++) {
+        slots[i] = (Slot){.state = SLOT_FREE, .next_free = i + 1};
+    }
+    self->slots = slots;
+    self->first_free = self->slot_count;
+    self->slot_count = count;
+    return 0;
+}
+
+static Slot *slot_of(EpollPoller *self, const AioWatch *watch)
+{
+    return &self->slots[watch->own];
+}
+
+static int take_slot(EpollPoller *self, AioWatch *watch)
+{
+    if (self->first_free == self->slot_count && grow_slots(self) < 0) {
+        return -ENOMEM;
+    }
+    watch->own = self->first_free;
+    Slot *slot = slot_of(self, watch);
+    self->first_free = slot->next_free;
+    slot->state = SLOT_KERNEL;
+    slot->watch = watch;
+    watch->state = AIO_WATCH_ARMED;
+    return 0;
+}
+
+static void release_slot(EpollPoller *self, AioWatch *watch)
+{
+    Slot *slot = slot_of(self, watch);
+    aio__node_unlink(&watch->own_node);
+    slot->state = SLOT_FREE;
+    slot->generation++;
+    slot->watch = NULL;
+    slot->next_free = self->first_free;
+    self->first_free = (uint32_t)watch->own;
+    watch->state = AIO_WATCH_IDLE;
+    watch->wanted = 0;
+}
+
+/* Updates. */
+
+static int control(EpollPoller *self, int fd, int op, AioWatch *watch)
+{
+    const Slot *slot = slot_of(self, watch);
+    struct epoll_event event = {.data.u64 = (uint64_t)slot->generation << 32 | watch->own};
+    event.events |= watch->wanted & AIO_WATCH_READ ? EPOLLIN : 0;
+    event.events |= watch->wanted & AIO_WATCH_WRITE ? EPOLLOUT : 0;
+    event.events |= watch->wanted & AIO_WATCH_EDGE ? EPOLLET : 0;
+    return epoll_ctl(fd, op, (int)watch->handle, &event) < 0 ? -errno : 0;
+}
+
+static void fail(EpollPoller *self, AioWatch *watch, int error)
+{
+    if (watch->state == AIO_WATCH_ARMED) {
+        release_slot(self, watch);
+    }
+    watch->wanted = 0;
+    watch->error = error;
+    aio__list_push(&self->failed, &watch->own_node);
+}
+
+/* Register a watch that has a slot, in the epoll set `fd`. */
+static void add(EpollPoller *self, int fd, AioWatch *watch)
+{
+    int error = control(self, fd, EPOLL_CTL_ADD, watch);
+    if (error == -EEXIST) {
+        /* Left behind by a removal that could not reach it; the same file, so it can be taken over. */
+        error = control(self, fd, EPOLL_CTL_MOD, watch);
+    }
+    if (error == -EPERM) {
+        slot_of(self, watch)->state = SLOT_ALWAYS;
+        aio__list_push(&self->always, &watch->own_node);
+    } else if (error) {
+        fail(self, watch, error);
+    }
+}
+
+static void modify(EpollPoller *self, AioWatch *watch)
+{
+    int error = control(self, self->fd, EPOLL_CTL_MOD, watch);
+    if (error == -ENOENT) {
+        /* Closed, and the number reused, without a removal: what the kernel may still report is void. */
+        slot_of(self, watch)->generation++;
+        add(self, self->fd, watch);
+    } else if (error) {
+        fail(self, watch, error);
+    }
+}
+
+static void epoll_remove(EpollPoller *self, AioWatch *watch)
+{
+    if (watch->state == AIO_WATCH_ARMED) {
+        if (slot_of(self, watch)->state == SLOT_KERNEL && getpid() == self->pid) {
+            control(self, self->fd, EPOLL_CTL_DEL, watch); /* fails where it was closed first */
+        }
+        release_slot(self, watch);
+    }
+    aio__node_unlink(&watch->own_node);
+    watch->wanted = 0;
+}
+
+static void epoll_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
+{
+    EpollPoller *self = epoll_poller(poller);
+    if (!wanted) {
+        epoll_remove(self, watch);
+        return;
+    }
+    watch->wanted = wanted;
+    if (watch->state == AIO_WATCH_IDLE) {
+        aio__node_unlink(&watch->own_node); /* it may have failed before */
+        if (take_slot(self, watch) < 0) {
+            fail(self, watch, -ENOMEM);
+        } else {
+            add(self, self->fd, watch);
+        }
+    } else if (slot_of(self, watch)->state == SLOT_KERNEL) {
+        modify(self, watch);
+    }
+}
+
+/* Put a new epoll set in the place of one with stale registrations; the descriptor keeps its number. */
+static void rebuild(EpollPoller *self)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0) {
+        return; /* stays stale; tried again at the next stale event */
+    }
+    for (uint32_t i = 0; i < self->slot_count; i++) {
+        if (self->slots[i].state == SLOT_KERNEL) {
+            add(self, fd, self->slots[i].watch);
+        }
+    }
+    dup3(fd, self->fd, O_CLOEXEC);
+    close(fd);
+    self->stale = false;
+}
+
+/* Waiting. */
+
+static int wait_ms(EpollPoller *self, struct epoll_event *events, int64_t timeout_ns)
+{
+    const int64_t ms = 1000000;
+    bool cut = timeout_ns > INT_MAX * ms;
+    int timeout = -1;
+    if (timeout_ns >= 0) {
+        timeout = cut ? INT_MAX : (int)(timeout_ns / ms + (timeout_ns % ms != 0));
+    }
+    int n = epoll_wait(self->fd, events, BATCH, timeout);
+    if (n == 0 && cut) {
+        return -EINTR; /* the time is not up yet */
+    }
+    return n < 0 ? -errno : n;
+}
+
+static int wait_ns(EpollPoller *self, struct epoll_event *events, int64_t timeout_ns)
+{
+#ifdef SYS_epoll_pwait2
+    if (timeout_ns > 0 && self->has_pwait2) {
+        struct timespec timeout = {
+            .tv_sec = (time_t)(timeout_ns / 1000000000),
+            .tv_nsec = (long)(timeout_ns % 1000000000),
+        };
+        long n = syscall(SYS_epoll_pwait2, self->fd, events, BATCH, &timeout, NULL, (size_t)0);
+        if (n >= 0) {
+            return (int)n;
+        }
+        if (errno != ENOSYS && errno != EPERM) { /* EPERM: an old seccomp filter */
+            return -errno;
+        }
+        self->has_pwait2 = false;
+    }
+#endif
+    return wait_ms(self, events, timeout_ns);
+}
+
+static unsigned ready_of(uint32_t events)
+{
+    unsigned ready = 0;
+    ready |= events & EPOLLIN ? AIO_WATCH_READ : 0;
+    ready |= events & EPOLLOUT ? AIO_WATCH_WRITE : 0;
+    ready |= events & EPOLLHUP ? AIO_WATCH_HUP : 0;
+    ready |= events & EPOLLERR ? AIO_WATCH_ERROR : 0;
+    return ready;
+}
+
+static int report(EpollPoller *self, const struct epoll_event *events, int count, AioList *ready)
+{
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        uint32_t index = (uint32_t)events[i].data.u64;
+        uint32_t generation = (uint32_t)(events[i].data.u64 >> 32);
+        const Slot *slot = &self->slots[index];
+        if (slot->state != SLOT_KERNEL || slot->generation != generation) {
+            self->stale = true;
+            continue;
+        }
+        aio__watch_set_ready(slot->watch, ready_of(events[i].events), ready);
+        found++;
+    }
+    return found;
+}
+
+/* What needs no kernel: the ones that are always ready, and those that failed. */
+static int report_own(EpollPoller *self, AioList *ready)
+{
+    int found = 0;
+    AioNode *node;
+    for (node = aio__list_first(&self->always); node; node = aio__list_next(&self->always, node)) {
+        AioWatch *watch = watch_of_own(node);
+        aio__watch_set_ready(watch, watch->wanted & (AIO_WATCH_READ | AIO_WATCH_WRITE), ready);
+        found++;
+    }
+    while ((node = aio__list_pop(&self->failed))) {
+        aio__watch_set_ready(watch_of_own(node), AIO_WATCH_FAILED, ready);
+        found++;
+    }
+    return found;
+}
+
+static int epoll_wait_ready(AioPoller *poller, int64_t timeout_ns, AioList *ready)
+{
+    EpollPoller *self = epoll_poller(poller);
+    struct epoll_event events[BATCH];
+    if (self->stale) {
+        rebuild(self);
+    }
+    int own = report_own(self, ready);
+    int count = wait_ns(self, events, own ? 0 : timeout_ns);
+    if (count <= 0) {
+        return own ? own : count;
+    }
+    int found = own + report(self, events, count, ready);
+    return found ? found : -EINTR; /* nothing but stale events: wait again, on a new set */
+}
+
+static AioHandle epoll_handle(AioPoller *poller)
+{
+    return epoll_poller(poller)->fd;
+}
+
+const AioPollerOps aio__poller_epoll = {
+    .name = "epoll",
+    .flags = AIO_POLLER_EDGE | AIO_POLLER_HANDLE,
+    .open = epoll_open,
+    .close = epoll_close,
+    .update = epoll_update,
+    .wait = epoll_wait_ready,
+    .handle = epoll_handle,
+};

@@ -17,11 +17,12 @@ void aio__cpu_relax(void)
 #endif
 }
 
-int aio__handle_check(AioHandle handle, AioHandleKind kind)
+int aio__handle_check(AioHandle handle, AioHandleKind *kind)
 {
-    switch (kind) {
+    switch (*kind) {
     case AIO_HANDLE_FD:
     case AIO_HANDLE_SOCKET:
+        *kind = AIO_HANDLE_FD;
         return handle < 0 || handle > INT32_MAX ? -EBADF : 0;
     case AIO_HANDLE_OBJECT:
         return -ENOTSUP;

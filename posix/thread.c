@@ -64,11 +64,6 @@ void aio__thread_join(AioOsThread *thread)
     pthread_join(id, NULL);
 }
 
-uintptr_t aio__thread_id(void)
-{
-    return (uintptr_t)pthread_self();
-}
-
 void aio__thread_yield(void)
 {
     sched_yield();

@@ -18,7 +18,8 @@ const char *fixture_poller(void)
 
 AioContext *fixture_context_flags(unsigned flags)
 {
-    AioContextOptions options = {.size = sizeof(options), .poller = poller, .flags = flags, .name = "test"};
+    AioContextOptions options = {
+        .size = sizeof(options), .poller = poller, .flags = flags, .name = "test"};
     AioError *error = NULL;
     AioContext *ctx = aio_context_new_with_options(&options, &error);
     if (!ctx) {

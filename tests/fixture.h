@@ -106,10 +106,10 @@ bool fixture_dies(void (*body)(void *), void *arg, const char *text);
 int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests,
                  size_t count);
 
-#define TEST_MAIN(tests)                                                              \
-    int main(int argc, char **argv)                                                   \
-    {                                                                                 \
-        return fixture_main(argc, argv, __FILE__, tests, sizeof(tests) / sizeof((tests)[0])); \
+#define TEST_MAIN(tests)                                                                           \
+    int main(int argc, char **argv)                                                                \
+    {                                                                                              \
+        return fixture_main(argc, argv, __FILE__, tests, sizeof(tests) / sizeof((tests)[0]));      \
     }
 
 #endif
