@@ -11,10 +11,13 @@ configure_file(include/aioctx/version.h.in ${CMAKE_CURRENT_BINARY_DIR}/include/a
 target_include_directories(aioctx
   PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
          $<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/include>
-         $<INSTALL_INTERFACE:include>
   PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(aioctx PRIVATE Threads::Threads)
-if(NOT BUILD_SHARED_LIBS)
+get_target_property(AIOCTX_TYPE aioctx TYPE)
+if(AIOCTX_TYPE STREQUAL "SHARED_LIBRARY")
+  set(AIOCTX_IS_SHARED ON)
+else()
+  set(AIOCTX_IS_SHARED OFF)
   target_compile_definitions(aioctx PUBLIC AIO_STATIC_DEFINE)
 endif()
 
@@ -28,4 +31,5 @@ if(AIOCTX_SANITIZE)
   target_compile_options(aioctx_flags INTERFACE -fsanitize=${AIOCTX_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(aioctx_flags INTERFACE -fsanitize=${AIOCTX_SANITIZE})
 endif()
-target_link_libraries(aioctx PRIVATE $<BUILD_INTERFACE:aioctx_flags>)
+target_compile_options(aioctx PRIVATE $<TARGET_PROPERTY:aioctx_flags,INTERFACE_COMPILE_OPTIONS>)
+target_link_options(aioctx PRIVATE $<TARGET_PROPERTY:aioctx_flags,INTERFACE_LINK_OPTIONS>)

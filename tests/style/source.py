@@ -39,7 +39,8 @@ def line_of(text, offset):
 
 def conditionals(text):
     """(line number, directive, condition) of each conditional of the preprocessor."""
-    for match in re.finditer(r"^[ \t]*#[ \t]*(ifdef|ifndef|if|elif)\b(.*(?:\\\n.*)*)", code(text), re.M):
+    text = code(text)
+    for match in re.finditer(r"^[ \t]*#[ \t]*(ifdef|ifndef|if|elif)\b(.*(?:\\\n.*)*)", text, re.M):
         yield line_of(text, match.start()), match.group(1), match.group(2).strip()
 
 
