@@ -182,6 +182,21 @@ def check_opening():
             yield f"{name(path)}: it does not open with a comment that says its job"
 
 
+def check_docs():
+    """The pages name functions and files that are there."""
+    public = set()
+    for path in public_headers():
+        public |= set(re.findall(r"\baio_\w+(?=\()", path.read_text()))
+    for path in sorted(TOP.glob("*.md")) + files(["docs"], ".md"):
+        text = path.read_text()
+        for match in re.finditer(r"\b(aio_[a-z]\w*)\(", text):
+            if match.group(1) not in public:
+                yield f"{name(path)}:{line_of(text, match.start())}: no header declares {match.group(1)}"
+        for match in re.finditer(r"\]\(([^)#:]+)(#[^)]*)?\)", text):
+            if not (path.parent / match.group(1)).exists():
+                yield f"{name(path)}:{line_of(text, match.start())}: there is no {match.group(1)}"
+
+
 def check_format():
     """Everything is as clang-format leaves it."""
     if not shutil.which("clang-format"):
@@ -224,8 +239,8 @@ def report_atomics():
 
 CHECKS = {function.__name__.split("_", 1)[1]: function for function in
           (check_thread, check_names, check_headers, check_core, check_systems, check_pollers,
-           check_platform, check_wait, check_quiet, check_undone, check_opening, check_format,
-           report_lengths, report_atomics)}
+           check_platform, check_wait, check_quiet, check_undone, check_opening, check_docs,
+           check_format, report_lengths, report_atomics)}
 
 
 def main():
