@@ -80,6 +80,12 @@ void fixture_yield(void);
 /* Pin the calling thread (and those it starts later) to one core or, with -1, to all. False: can't. */
 bool fixture_pin(int core);
 
+/* On how many cores the calling thread may run. */
+int fixture_cores(void);
+
+/* Limit the descriptors (handles) of this process; 0: as before. False: can't. */
+bool fixture_limit_handles(unsigned count);
+
 /* Descriptors (handles) open in this process. */
 unsigned fixture_open_handles(void);
 

@@ -140,6 +140,27 @@ bool fixture_pin(int core)
     return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 
+int fixture_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+bool fixture_limit_handles(unsigned count)
+{
+    static struct rlimit before;
+    struct rlimit limit;
+    if (count == 0) {
+        return before.rlim_max > 0 && setrlimit(RLIMIT_NOFILE, &before) == 0;
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || count > limit.rlim_max) {
+        return false;
+    }
+    before = limit;
+    limit.rlim_cur = count;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
 unsigned fixture_open_handles(void)
 {
     DIR *dir = opendir("/proc/self/fd");
