@@ -67,6 +67,48 @@ const char *aio__getenv(const char *name);
 int aio__stack_alloc(size_t size, void **base);
 void aio__stack_free(void *base, size_t size);
 
+/* What a file is asked for. All block as their system calls do; SIZE and those after it are quick. */
+typedef enum AioFileIoKind {
+    AIO_FILE_IO_READ,
+    AIO_FILE_IO_WRITE,
+    AIO_FILE_IO_FSYNC,
+    AIO_FILE_IO_FDATASYNC,
+    AIO_FILE_IO_DISCARD,
+    AIO_FILE_IO_WRITE_ZEROES,
+    AIO_FILE_IO_SIZE,
+    AIO_FILE_IO_EXTENT,
+    AIO_FILE_IO_PROBE,
+    AIO_FILE_IO_CLOSE,
+} AioFileIoKind;
+
+/* A flag beside those of AioFileRequestFlags. A read: -EAGAIN rather than wait for the device. */
+#define AIO_FILE_IO_NOWAIT (1u << 16)
+
+typedef struct AioFileIo {
+    AioFileIoKind kind;
+    unsigned flags; /* FUA for writes; NO_HOLE, FAST and FUA for zeroes; NOWAIT for reads */
+    AioHandle handle;
+    const AioIoVec *iov; /* borrowed; of reads and writes */
+    int iovcnt;
+    int64_t offset;
+    int64_t length; /* of reads and writes: that of all pieces together */
+    bool is_hole;   /* EXTENT: what was found */
+} AioFileIo;
+
+/* Open a file (AioFileOpenFlags). -EISDIR, -ESPIPE for what has no offsets, -EAGAIN where it is locked. */
+int aio__file_io_open(const char *path, unsigned flags, AioHandle *handle);
+
+/*
+ * One attempt at it; -EINTR or -EAGAIN: try again.
+ *  READ, WRITE, WRITE_ZEROES  the bytes done, perhaps fewer than asked for; a READ's 0 is the end of the file
+ *  FSYNC, FDATASYNC, CLOSE    0
+ *  DISCARD                    0; -ENOTSUP where the file system can't
+ *  SIZE                       the size
+ *  EXTENT                     the length of what starts at `offset`, no more than `length`; -ENXIO at the end
+ *  PROBE                      which of AIO_FILE_READ, _WRITE, _DIRECT the handle has; errors as those of open
+ */
+int64_t aio__file_io_run(AioFileIo *io);
+
 /*
  * Why the system can't watch a handle of this kind: 0, -EBADF, -EINVAL or -ENOTSUP. Kinds that are the same
  * thing on this system become one in *kind.

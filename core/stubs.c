@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "aioctx/wait.h"
 #include "core/context.h"
 
 /* timers helper */
@@ -57,14 +58,8 @@ bool aio_co_in_coroutine(void)
     return false;
 }
 
-/* files helper */
-void aio__thread_pool_free(AioThreadPool *pool);
-void aio__file_engine_close(AioContext *ctx);
-void aio__thread_pool_free(AioThreadPool *pool)
+/* defer.c */
+void aio_defer_call(AioCallback *cb, void *opaque)
 {
-    (void)pool;
-}
-void aio__file_engine_close(AioContext *ctx)
-{
-    (void)ctx;
+    cb(opaque);
 }

@@ -19,9 +19,9 @@ extern "C" {
 
 /* One kind of request, for those who make their own. Constant; outlives its requests. */
 typedef struct AioRequestInfo {
-    void (*cancel_async)(AioRequest *request);        /* NULL: can't be cancelled */
-    AioContext *(*get_context)(AioRequest *request);  /* NULL: that of aio_request_get() */
-    size_t size;                                      /* of the struct that begins with AioRequest */
+    void (*cancel_async)(AioRequest *request);       /* NULL: can't be cancelled */
+    AioContext *(*get_context)(AioRequest *request); /* NULL: that of aio_request_get() */
+    size_t size;                                     /* of the struct that begins with AioRequest */
 } AioRequestInfo;
 
 /* The head of every request. Read-only for users. */
@@ -31,16 +31,18 @@ struct AioRequest {
     AioCompletionFunc *cb;
     void *opaque;
     int refcount;
+    int state; /* private */
 };
 
 /*
- * A request of info->size bytes with one reference. Only the head is initialised. Returns NULL where
- * memory is refused.
+ * A request of info->size bytes with one reference, that of its making. Only the head is initialised. It
+ * counts as being in flight in `ctx` (which may be NULL, with get_context) until it completes or is freed.
+ * Returns NULL where memory is refused.
  *
  * Thread: home
  */
-AIO_EXPORT void *aio_request_get(const AioRequestInfo *info, AioContext *ctx,
-                                 AioCompletionFunc *cb, void *opaque);
+AIO_EXPORT void *aio_request_get(const AioRequestInfo *info, AioContext *ctx, AioCompletionFunc *cb,
+                                 void *opaque);
 
 /*
  * Take one more reference.
@@ -58,21 +60,23 @@ AIO_EXPORT void aio_request_unref(void *request);
 
 /*
  * Complete a request: run its callback (where it has one), then drop the reference of its making. For those
- * who make their own kinds of request.
+ * who make their own kinds of request; once for each, and not from inside its cancel_async.
  *
  * Thread: home
  */
 AIO_EXPORT void aio_request_complete(AioRequest *request, int64_t ret);
 
 /*
- * Ask for cancellation and return at once.
+ * Ask for cancellation and return at once. Nothing happens where the request has completed, or its kind
+ * can't be cancelled.
  *
  * Thread: home
  */
 AIO_EXPORT void aio_request_cancel_async(AioRequest *request);
 
 /*
- * Ask for cancellation and run the context until the request has completed.
+ * Ask for cancellation and run the request's context until it has completed, callback included. Returns at
+ * once in the request's own callback.
  *
  * Thread: home, no coroutine
  */
