@@ -132,6 +132,11 @@ void aio_file_close(AioFile *file)
     aio_context_unref(ctx);
 }
 
+AioHandle aio_file_handle(const AioFile *file)
+{
+    return file->handle;
+}
+
 int64_t aio_file_size(AioFile *file)
 {
     assert(aio__may_submit(file->ctx));

@@ -65,6 +65,14 @@ AIO_EXPORT AioFile *aio_file_from_handle(AioContext *ctx, AioHandle handle, bool
 AIO_EXPORT void aio_file_close(AioFile *file);
 
 /*
+ * The handle under a file, owned by it: for what this interface does not offer, and to let other contexts
+ * use the same open file by aio_file_from_handle().
+ *
+ * Thread: any
+ */
+AIO_EXPORT AioHandle aio_file_handle(const AioFile *file);
+
+/*
  * Its size in bytes (of a block device, too), or a negative errno value. Blocks as fstat(2) does.
  *
  * Thread: home
