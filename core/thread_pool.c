@@ -25,7 +25,7 @@
 #include "core/request.h"
 
 #define DEFAULT_MAX 64
-#define IDLE_NS INT64_C(10000000000)
+#define PATIENCE_NS INT64_C(10000000000)
 #define RETRY_NS INT64_C(100000000) /* after a thread was refused */
 
 /*
@@ -73,10 +73,11 @@ struct AioThreadPool {
     int live;      /* workers neither LEAVING nor failed to start */
     int min;
     int max;
-    int64_t retry_ns; /* no thread is started before this time; 0: any time */
-    int arriving;     /* workers STARTING */
-    bool calling;     /* a worker is CALLED for work */
-    bool starting;    /* somebody has been told to start a worker */
+    int64_t patience_ns; /* how long a worker waits for work */
+    int64_t retry_ns;    /* no thread is started before this time; 0: any time */
+    int arriving;        /* workers STARTING */
+    bool calling;        /* a worker is CALLED for work */
+    bool starting;       /* somebody has been told to start a worker */
     bool ending;
 };
 
@@ -193,7 +194,7 @@ static bool wait_for_call(AioThreadPool *pool, Worker *self)
     while (self->state == WORKER_WAITING) {
         bool in_time = true;
         if (pool->live > pool->min) {
-            in_time = aio__cond_timedwait(&self->wake, &pool->lock, IDLE_NS);
+            in_time = aio__cond_timedwait(&self->wake, &pool->lock, pool->patience_ns);
         } else {
             aio__cond_wait(&self->wake, &pool->lock);
         }
@@ -320,6 +321,7 @@ AioThreadPool *aio__thread_pool_new(AioContext *ctx)
     }
     pool->ctx = ctx;
     pool->max = DEFAULT_MAX;
+    pool->patience_ns = PATIENCE_NS;
     pool->completion_bh =
         aio_bh_new_full(ctx, complete, pool, "thread pool completion", NULL, NULL);
     pool->start_bh = aio_bh_new_full(ctx, start_at_home, pool, "thread pool start", NULL, NULL);
@@ -471,4 +473,19 @@ bool aio_thread_pool_set_bounds(AioThreadPool *pool, int min, int max, AioError 
         aio_bh_schedule(pool->start_bh);
     }
     return true;
+}
+
+int aio__thread_pool_workers(AioThreadPool *pool)
+{
+    aio__mutex_lock(&pool->lock);
+    int live = pool->live;
+    aio__mutex_unlock(&pool->lock);
+    return live;
+}
+
+void aio__thread_pool_set_patience(AioThreadPool *pool, int64_t ns)
+{
+    aio__mutex_lock(&pool->lock);
+    pool->patience_ns = ns;
+    aio__mutex_unlock(&pool->lock);
 }

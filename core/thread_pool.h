@@ -62,4 +62,8 @@ void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work);
 /* Take it back where no worker has it. done() is called later in any case. */
 void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work);
 
+/* How many workers there are now, and how long one waits for work before it leaves. For tests. */
+int aio__thread_pool_workers(AioThreadPool *pool);
+void aio__thread_pool_set_patience(AioThreadPool *pool, int64_t ns);
+
 #endif
