@@ -10,12 +10,17 @@
 #include <string.h>
 
 static atomic_uint countdown; /* 0: off; n: the n-th request from now is refused */
+static atomic_bool refuse_all;
 static atomic_bool refused;
 
 static bool refuse(void)
 {
     if (atomic_load_explicit(&countdown, memory_order_relaxed) == 0) {
         return false;
+    }
+    if (atomic_load_explicit(&refuse_all, memory_order_relaxed)) {
+        atomic_store_explicit(&refused, true, memory_order_relaxed);
+        return true;
     }
     unsigned before = atomic_fetch_sub_explicit(&countdown, 1, memory_order_relaxed);
     if (before == 0) { /* two requests raced for the last count */
@@ -60,6 +65,12 @@ void aio__alloc_fail_at(unsigned n)
 {
     atomic_store_explicit(&refused, false, memory_order_relaxed);
     atomic_store_explicit(&countdown, n, memory_order_relaxed);
+}
+
+void aio__alloc_refuse_all(bool all)
+{
+    atomic_store_explicit(&refuse_all, all, memory_order_relaxed);
+    aio__alloc_fail_at(all ? 1 : 0);
 }
 
 bool aio__alloc_failed(void)

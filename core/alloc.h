@@ -19,7 +19,10 @@ char *aio__strdup(const char *text);
 /* Refuse the n-th request from now on (1: the next), once; 0: none. For tests. */
 void aio__alloc_fail_at(unsigned n);
 
-/* Whether a request was refused since aio__alloc_fail_at(). For tests. */
+/* Refuse every request from now on, or none any more. For tests. */
+void aio__alloc_refuse_all(bool all);
+
+/* Whether a request was refused since one of these two. For tests. */
 bool aio__alloc_failed(void);
 
 #endif
