@@ -4,7 +4,9 @@
  *  REALTIME    monotonic time; never stops, never jumps (CLOCK_MONOTONIC, clock_gettime(2))
  *  VIRTUAL     time that belongs to the program: it starts disabled at 0 and moves only as
  *              aio_clock_set(), aio_clock_warp() and their like say
- *  HOST        wall-clock time since the epoch (CLOCK_REALTIME); jumps when it is set
+ *  HOST        wall-clock time since the epoch (CLOCK_REALTIME); jumps when it is set. A loop with a
+ *              timer armed on it looks at it once a second at least, so that a jump is followed within
+ *              that time
  *  VIRTUAL_RT  real time that passes only while it is enabled (it starts enabled)
  *
  * The clocks are process-wide; each context keeps its own timers on them.

@@ -20,18 +20,21 @@ extern "C" {
 typedef AioCallback AioTimerFunc;
 
 /* Attributes of a timer. */
-#define AIO_TIMER_EXTERNAL 0x1u /* driven by the outside world: passed over on demand in deadlines */
+#define AIO_TIMER_EXTERNAL                                                                         \
+    0x1u /* driven by the outside world: passed over on demand in deadlines */
 
 /* May live inside the caller's struct. The fields are private. */
 struct AioTimer {
-    void *list;
+    void *list; /* of its context and clock */
     AioTimerFunc *cb;
     void *opaque;
-    uintptr_t position;
+    uint64_t order;
+    uintptr_t place;
     int32_t scale;
-    uint32_t attributes;
-    uint32_t slack_us;
-    uint32_t state;
+    uint16_t slack;
+    uint8_t attributes;
+    uint8_t state;
+    void *reserved;
 };
 
 /*
@@ -70,8 +73,10 @@ AIO_EXPORT AioTimer *aio_timer_new_with_attrs(AioContext *ctx, AioClock clock, i
 
 /*
  * Let the callback come up to `slack_ns` later than its deadline, so that wake-ups coalesce: the loop
- * waits for the latest moment that suits all. 0, the default, is as precise as the system. Kept in
- * microseconds, rounded down; at most 4,294 s. Unarmed timers only.
+ * sleeps until the first moment that is the last one for some timer, and then runs all that are due. 0,
+ * the default, is as precise as the system. Kept to three digits, rounded down; at most 4,395 s. Unarmed
+ * timers only. (Where more than 32 timers are due within each other's slack, the loop may wake sooner
+ * than it must.)
  *
  * Thread: any
  */
