@@ -69,6 +69,10 @@ int fixture_write(AioHandle handle, const void *buffer, size_t size);
 size_t fixture_fill(AioHandle handle);
 /* No more data from this side: the peer sees the end. */
 void fixture_shutdown_write(AioHandle handle);
+/* Wait as a foreign loop does until one of `count` handles is readable, -1 ms: for ever. Returns whether. */
+bool fixture_wait_readable(const AioHandle *handles, size_t count, int timeout_ms);
+/* Whether it never blocks, and no program that is started inherits it. */
+bool fixture_handle_is_private(AioHandle handle);
 
 /* Threads. */
 typedef struct FixtureThread FixtureThread;
@@ -89,6 +93,15 @@ bool fixture_limit_handles(unsigned count);
 /* Descriptors (handles) open in this process. */
 unsigned fixture_open_handles(void);
 
+/* Have the system refuse every new one (EMFILE), or no longer. */
+void fixture_refuse_handles(bool refuse);
+
+/* Memory in use by this process that came from malloc(3), or 0 where nobody can say. */
+size_t fixture_memory_in_use(void);
+
+/* Set an environment variable, or with NULL take it away. */
+void fixture_setenv(const char *name, const char *value);
+
 /* Monotonic time. */
 int64_t fixture_now_ns(void);
 
@@ -107,6 +120,9 @@ void fixture_signal_stop(void);
  * whether it did; skips where there is no fork.
  */
 bool fixture_dies(void (*body)(void *), void *arg, const char *text);
+
+/* The same, where the process is expected to end by abort(3), whatever is said. */
+bool fixture_aborts(void (*body)(void *), void *arg);
 
 /* Entry of a test program: [--poller NAME] [TEST]. */
 int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests,

@@ -9,6 +9,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -82,6 +84,26 @@ size_t fixture_fill(AioHandle handle)
 void fixture_shutdown_write(AioHandle handle)
 {
     shutdown((int)handle, SHUT_WR);
+}
+
+bool fixture_wait_readable(const AioHandle *handles, size_t count, int timeout_ms)
+{
+    struct pollfd fds[8];
+    assert_true(count <= sizeof(fds) / sizeof(fds[0]));
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = (struct pollfd){.fd = (int)handles[i], .events = POLLIN};
+    }
+    int n;
+    do {
+        n = poll(fds, (nfds_t)count, timeout_ms);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+bool fixture_handle_is_private(AioHandle handle)
+{
+    int descriptor = fcntl((int)handle, F_GETFD), status = fcntl((int)handle, F_GETFL);
+    return descriptor >= 0 && (descriptor & FD_CLOEXEC) && status >= 0 && (status & O_NONBLOCK);
 }
 
 struct FixtureThread {
@@ -173,6 +195,32 @@ unsigned fixture_open_handles(void)
     return count - 3; /* ".", ".." and the directory itself */
 }
 
+void fixture_refuse_handles(bool refuse)
+{
+    static rlim_t allowed;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (refuse) {
+        allowed = limit.rlim_cur;
+    }
+    limit.rlim_cur = refuse ? 0 : allowed;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+size_t fixture_memory_in_use(void)
+{
+#ifdef __GLIBC__
+    return mallinfo2().uordblks;
+#else
+    return 0;
+#endif
+}
+
+void fixture_setenv(const char *name, const char *value)
+{
+    assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
 static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
@@ -233,7 +281,8 @@ static void on_fatal(const char *message, void *opaque)
     _exit(66);
 }
 
-bool fixture_dies(void (*body)(void *), void *arg, const char *text)
+/* Run `body` in a child; returns its status, and what it said before a fatal error. */
+static int run_in_child(void (*body)(void *), void *arg, char *message, size_t size)
 {
     int fds[2];
     assert_int_equal(pipe(fds), 0);
@@ -248,21 +297,49 @@ bool fixture_dies(void (*body)(void *), void *arg, const char *text)
         _exit(0);
     }
     close(fds[1]);
-    char message[1024];
     size_t used = 0;
     ssize_t n;
-    while (used < sizeof(message) - 1 &&
-           (n = read(fds[0], message + used, sizeof(message) - 1 - used)) > 0) {
+    while (used < size - 1 && (n = read(fds[0], message + used, size - 1 - used)) > 0) {
         used += (size_t)n;
     }
     message[used] = '\0';
     close(fds[0]);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+bool fixture_dies(void (*body)(void *), void *arg, const char *text)
+{
+    char message[1024];
+    int status = run_in_child(body, arg, message, sizeof(message));
     bool died = WIFEXITED(status) && WEXITSTATUS(status) == 66 && strstr(message, text);
     if (!died) {
         print_error("child ended with status %#x and said \"%s\", not \"%s\"\n", (unsigned)status,
                     message, text);
     }
     return died;
+}
+
+/* A sanitizer that handles SIGABRT, and CMocka, are out of the way. */
+typedef struct Abort {
+    void (*body)(void *);
+    void *arg;
+} Abort;
+
+static void run_with_default_abort(void *opaque)
+{
+    const Abort *abort_test = opaque;
+    struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(SIGABRT, SIG_DFL);
+    abort_test->body(abort_test->arg);
+}
+
+bool fixture_aborts(void (*body)(void *), void *arg)
+{
+    char message[1024];
+    Abort abort_test = {.body = body, .arg = arg};
+    int status = run_in_child(run_with_default_abort, &abort_test, message, sizeof(message));
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
