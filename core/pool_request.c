@@ -1,13 +1,40 @@
 /*
- * What users hand to a thread pool: a function, wrapped into a request that embeds the pool's work.
+ * The thread pool as users see it: the one of a context, its bounds, and a function to run there, wrapped into a
+ * request that embeds the pool's work.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "aioctx/error.h"
+#include "core/context.h"
+#include "core/request.h"
 #include "core/thread_pool.h"
+
+AioThreadPool *aio_get_thread_pool(AioContext *ctx)
+{
+    assert(aio__may_submit(ctx));
+    if (!ctx->pool) {
+        ctx->pool = aio__thread_pool_new(ctx);
+    }
+    return ctx->pool;
+}
+
+bool aio_thread_pool_set_bounds(AioThreadPool *pool, int min, int max, AioError **errp)
+{
+    if (max < 1) {
+        aio_error_set(errp, EINVAL, "A thread pool can't have %d workers at most", max);
+        return false;
+    }
+    if (min < 0 || min > max) {
+        aio_error_set(errp, EINVAL, "A thread pool of %d workers at most can't keep %d", max, min);
+        return false;
+    }
+    aio__thread_pool_bound(pool, min, max);
+    return true;
+}
 
 typedef struct PoolRequest {
     AioRequest request;  /* first: what users hold */

@@ -2,8 +2,7 @@
  * A pool of workers that serve one context. What a piece of work is, and the requests that users see, is not
  * known here (pool_request.c).
  *
- * Work goes to the workers through one queue under a lock, and comes back through a lock-free list and one
- * bottom half, so that work finished meanwhile is completed in one go. Workers sleep each on a condition of
+ * Work goes to the workers through one queue under a lock; how it comes back is in pool_completion.c. Workers sleep each on a condition of
  * its own and are called last in, first out, so that those not needed are those that leave. One worker at most
  * is being called and one started at any moment: whoever arrives and finds more work than it can take calls or
  * starts the next. Hence no more of them wake than there is work, and the home thread pays for one.
@@ -17,11 +16,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 
-#include "aioctx/error.h"
 #include "core/alloc.h"
 #include "core/context.h"
+#include "core/pool_completion.h"
 #include "core/request.h"
 
 #define DEFAULT_MAX 64
@@ -33,11 +31,13 @@
  *
  *              thread arrives               no work                    10 s, or too many
  *   STARTING ------------------> WORKING <-----------------> WAITING ---------------------> LEAVING
- *                                   |   CALLED <--- call ------+                              ^
- *                                   +---- too many, or the pool ends -------------------------+
+ *      ^                            |   CALLED <--- call ------+                              ^ |
+ *      |                            +---- too many, or the pool ends -------------------------+ |
+ *      +-------------------------- ENDED <-------------- joined by the next that leaves --------+
  *
- * A called worker is out of the idle list and becomes WORKING when it wakes. One that leaves is joined and
- * freed by the next that leaves, the last one by aio__thread_pool_free().
+ * A called worker is out of the idle list and becomes WORKING when it wakes. The last that leaves is joined by
+ * aio__thread_pool_free(), the one place that frees workers: a caller signals after it has dropped the lock,
+ * when the worker may be anywhere, so the memory stays and is used again.
  */
 typedef enum WorkerState {
     WORKER_STARTING,
@@ -45,29 +45,35 @@ typedef enum WorkerState {
     WORKER_WAITING,
     WORKER_CALLED,
     WORKER_LEAVING,
+    WORKER_ENDED,
 } WorkerState;
 
 typedef struct Worker {
     AioThreadPool *pool; /* borrowed: outlives this */
     AioOsThread thread;  /* valid once `known` */
     AioCond wake;
-    AioNode node; /* linked into AioThreadPool.idle while WAITING */
+    AioNode node; /* linked into AioThreadPool.idle while WAITING, into .ended while ENDED */
     WorkerState state;
     bool known; /* whoever started the thread has noted its identity */
 } Worker;
 
+/* What is to be done about workers once the lock is dropped. */
+typedef struct Errand {
+    Worker *wake; /* may be NULL */
+    bool start;   /* `starting` is set */
+} Errand;
+
 struct AioThreadPool {
-    AioContext *ctx;                 /* borrowed: owns this */
-    AioBh *completion_bh;            /* owned */
-    AioBh *start_bh;                 /* owned */
-    _Atomic(AioPoolWork *) finished; /* linked, last in first out: pushed anywhere, taken at home */
-    AioList completed;               /* linked; at home only: not done yet */
-    int busy;                        /* at home only */
+    AioContext *ctx;              /* borrowed: owns this */
+    AioPoolCompletion completion; /* what goes home */
+    AioBh *start_bh;              /* owned */
+    int busy;                     /* at home only: queued or finished, and not done */
 
     AioMutex lock; /* guards all below */
     AioCond empty; /* live has become 0 */
     AioList queue; /* linked, first in first out */
     AioList idle;  /* linked: WAITING workers, the last that came in front */
+    AioList ended; /* owned: ENDED workers */
     Worker *left;  /* owned: the last that left */
     int queued;    /* length of `queue` */
     int live;      /* workers neither LEAVING nor failed to start */
@@ -91,14 +97,6 @@ static Worker *worker_of_node(AioNode *node)
     return AIO_CONTAINER_OF(node, Worker, node);
 }
 
-/* Wake a waiting worker. Under the lock, so that it can't have left before the signal. */
-static void call(Worker *worker)
-{
-    aio__node_unlink(&worker->node);
-    worker->state = WORKER_CALLED;
-    aio__cond_signal(&worker->wake);
-}
-
 /* Whether there is work that no worker on its way will take, and room for one more. With the lock. */
 static bool needs_worker(const AioThreadPool *pool)
 {
@@ -112,77 +110,25 @@ static bool needs_worker(const AioThreadPool *pool)
     return pool->retry_ns == 0 || aio__monotonic_ns() >= pool->retry_ns;
 }
 
-/*
- * See that somebody comes for queued work. Returns whether the caller is to start a worker (`starting` is set
- * then). With the lock.
- */
-static bool summon(AioThreadPool *pool)
+/* See that somebody comes for queued work. With the lock. */
+static Errand summon(AioThreadPool *pool)
 {
+    Errand errand = {.wake = NULL};
     if (pool->queued > 0 && !pool->calling && !aio__list_empty(&pool->idle)) {
+        errand.wake = worker_of_node(aio__list_pop(&pool->idle));
+        errand.wake->state = WORKER_CALLED;
         pool->calling = true;
-        call(worker_of_node(aio__list_first(&pool->idle)));
     }
-    if (pool->starting || pool->arriving > 0 || !needs_worker(pool)) {
-        return false;
+    if (!pool->starting && pool->arriving == 0 && needs_worker(pool)) {
+        pool->starting = errand.start = true;
     }
-    pool->starting = true;
-    return true;
+    return errand;
 }
 
-/* Hand finished work to the home thread. From here on a worker has nothing to do with it. */
-static void push_finished(AioThreadPool *pool, AioPoolWork *work)
+static void wake(Worker *worker)
 {
-    AioPoolWork *head = atomic_load_explicit(&pool->finished, memory_order_relaxed);
-    do {
-        work->finished_next = head;
-        /* Release, for the results of the work: pairs with take_finished(). */
-    } while (!atomic_compare_exchange_weak_explicit(&pool->finished, &head, work,
-                                                    memory_order_release, memory_order_relaxed));
-    aio_bh_schedule(pool->completion_bh);
-}
-
-/* Append what has finished to the completed list, oldest first. */
-static void take_finished(AioThreadPool *pool)
-{
-    /* Acquire: pairs with push_finished(). */
-    AioPoolWork *work = atomic_exchange_explicit(&pool->finished, NULL, memory_order_acquire);
-    AioList taken;
-    aio__list_init(&taken);
-    for (; work; work = work->finished_next) {
-        aio__list_push_front(&taken, &work->node);
-    }
-    aio__list_splice(&pool->completed, &taken);
-}
-
-/*
- * The bottom half that completes work. A callback may run the context and wait there for another piece of
- * work that finished together with its own; so while some are left, this is scheduled again, and that is
- * taken back when all are done, lest the loop run once more for nothing.
- */
-static void complete(void *opaque)
-{
-    AioThreadPool *pool = opaque;
-    bool scheduled = false;
-    AioNode *node;
-    take_finished(pool);
-    while ((node = aio__list_pop(&pool->completed))) {
-        AioPoolWork *work = work_of_node(node);
-        bool cancelled = work->state == AIO_POOL_WORK_CANCELLED;
-        if (!scheduled && !aio__list_empty(&pool->completed)) {
-            scheduled = true;
-            aio_bh_schedule(pool->completion_bh);
-        }
-        pool->busy--;
-        work->state = AIO_POOL_WORK_IDLE;
-        work->done(work, cancelled);
-    }
-    if (scheduled) {
-        aio_bh_cancel(pool->completion_bh);
-        /* What was pushed before the cancel is seen here, as the cancel acquires; what comes later
-         * schedules by itself. */
-        if (atomic_load_explicit(&pool->finished, memory_order_relaxed)) {
-            aio_bh_schedule(pool->completion_bh);
-        }
+    if (worker) {
+        aio__cond_signal(&worker->wake);
     }
 }
 
@@ -208,7 +154,10 @@ static bool wait_for_call(AioThreadPool *pool, Worker *self)
     return true;
 }
 
-/* The end of a worker: takes and releases the lock as the last thing it does with the pool. */
+/*
+ * The end of a worker; drops the lock. It waits for the one that left before it, so that whoever joins the last
+ * has joined all.
+ */
 static void leave(AioThreadPool *pool, Worker *self)
 {
     self->state = WORKER_LEAVING;
@@ -223,8 +172,10 @@ static void leave(AioThreadPool *pool, Worker *self)
     aio__mutex_unlock(&pool->lock);
     if (former) {
         aio__thread_join(&former->thread);
-        aio__cond_destroy(&former->wake);
-        aio__free(former);
+        aio__mutex_lock(&pool->lock);
+        former->state = WORKER_ENDED;
+        aio__list_push(&pool->ended, &former->node);
+        aio__mutex_unlock(&pool->lock);
     }
 }
 
@@ -250,38 +201,53 @@ static void run_worker(void *opaque)
             pool->queued--;
             work_of_node(node)->state = AIO_POOL_WORK_TAKEN;
         }
-        bool start = summon(pool);
+        Errand errand = summon(pool);
         fresh = false;
         aio__mutex_unlock(&pool->lock);
-        if (start) {
+        wake(errand.wake);
+        if (errand.start) {
             start_worker(pool); /* where it fails, those that are there carry on */
         }
         if (node) {
             AioPoolWork *work = work_of_node(node);
             work->run(work);
-            push_finished(pool, work);
+            aio__pool_completion_push(&pool->completion, work);
         }
         aio__mutex_lock(&pool->lock);
     }
     leave(pool, self);
 }
 
+/* A worker with no thread yet, or NULL where memory is refused. */
+static Worker *new_worker(AioThreadPool *pool, AioNode *ended)
+{
+    Worker *worker = ended ? worker_of_node(ended) : aio__calloc(1, sizeof(*worker));
+    if (!worker) {
+        return NULL;
+    }
+    if (!ended) {
+        worker->pool = pool;
+        aio__cond_init(&worker->wake);
+    }
+    worker->state = WORKER_STARTING;
+    worker->known = false;
+    return worker;
+}
+
 /* Start a worker, as somebody was told to. */
 static int start_worker(AioThreadPool *pool)
 {
-    Worker *worker = aio__calloc(1, sizeof(*worker));
-    int error = -ENOMEM;
     aio__mutex_lock(&pool->lock);
     pool->starting = false;
     pool->arriving++;
     pool->live++;
+    AioNode *ended = aio__list_pop(&pool->ended);
     aio__mutex_unlock(&pool->lock);
-    if (worker) {
-        worker->pool = pool;
-        worker->state = WORKER_STARTING;
-        aio__cond_init(&worker->wake);
-        error = aio__thread_start(&worker->thread, "aio-worker", run_worker, worker);
-    }
+
+    Worker *worker = new_worker(pool, ended);
+    int error =
+        worker ? aio__thread_start(&worker->thread, "aio-worker", run_worker, worker) : -ENOMEM;
+
     aio__mutex_lock(&pool->lock);
     if (!error) {
         pool->retry_ns = 0;
@@ -291,12 +257,12 @@ static int start_worker(AioThreadPool *pool)
         pool->retry_ns = aio__monotonic_ns() + RETRY_NS;
         pool->arriving--;
         pool->live--;
+        if (worker) {
+            worker->state = WORKER_ENDED;
+            aio__list_push(&pool->ended, &worker->node);
+        }
     }
     aio__mutex_unlock(&pool->lock);
-    if (error && worker) {
-        aio__cond_destroy(&worker->wake);
-        aio__free(worker);
-    }
     return error;
 }
 
@@ -322,41 +288,39 @@ AioThreadPool *aio__thread_pool_new(AioContext *ctx)
     pool->ctx = ctx;
     pool->max = DEFAULT_MAX;
     pool->patience_ns = PATIENCE_NS;
-    pool->completion_bh =
-        aio_bh_new_full(ctx, complete, pool, "thread pool completion", NULL, NULL);
     pool->start_bh = aio_bh_new_full(ctx, start_at_home, pool, "thread pool start", NULL, NULL);
-    if (!pool->completion_bh || !pool->start_bh) {
-        goto no_memory;
-    }
-    aio__list_init(&pool->completed);
     aio__list_init(&pool->queue);
     aio__list_init(&pool->idle);
+    aio__list_init(&pool->ended);
     aio__mutex_init(&pool->lock);
     aio__cond_init(&pool->empty);
+    if (aio__pool_completion_init(&pool->completion, ctx, &pool->busy) || !pool->start_bh) {
+        aio__thread_pool_free(pool);
+        return NULL;
+    }
     return pool;
-
-no_memory:
-    if (pool->completion_bh) {
-        aio_bh_delete(pool->completion_bh);
-    }
-    if (pool->start_bh) {
-        aio_bh_delete(pool->start_bh);
-    }
-    aio__free(pool);
-    return NULL;
 }
 
 /* Have all waiting workers look around. With the lock. */
 static void call_all(AioThreadPool *pool)
 {
     AioNode *node;
-    while ((node = aio__list_first(&pool->idle))) {
-        call(worker_of_node(node));
+    while ((node = aio__list_pop(&pool->idle))) {
+        Worker *worker = worker_of_node(node);
+        worker->state = WORKER_CALLED;
+        wake(worker);
     }
+}
+
+static void free_worker(Worker *worker)
+{
+    aio__cond_destroy(&worker->wake);
+    aio__free(worker);
 }
 
 void aio__thread_pool_free(AioThreadPool *pool)
 {
+    AioNode *node;
     if (!pool) {
         return;
     }
@@ -371,11 +335,15 @@ void aio__thread_pool_free(AioThreadPool *pool)
     aio__mutex_unlock(&pool->lock);
     if (last) {
         aio__thread_join(&last->thread); /* which has joined the one before it, and so on */
-        aio__cond_destroy(&last->wake);
-        aio__free(last);
+        free_worker(last);
     }
-    aio_bh_delete(pool->completion_bh);
-    aio_bh_delete(pool->start_bh);
+    while ((node = aio__list_pop(&pool->ended))) {
+        free_worker(worker_of_node(node));
+    }
+    aio__pool_completion_destroy(&pool->completion);
+    if (pool->start_bh) {
+        aio_bh_delete(pool->start_bh);
+    }
     aio__cond_destroy(&pool->empty);
     aio__mutex_destroy(&pool->lock);
     aio__free(pool);
@@ -409,10 +377,11 @@ int aio__thread_pool_queue(AioThreadPool *pool, AioPoolWork *work)
     work->state = AIO_POOL_WORK_QUEUED;
     aio__list_push(&pool->queue, &work->node);
     pool->queued++;
-    bool start = summon(pool);
+    Errand errand = summon(pool);
     aio__mutex_unlock(&pool->lock);
     pool->busy++;
-    if (start) {
+    wake(errand.wake);
+    if (errand.start) {
         aio_bh_schedule(pool->start_bh);
     }
     return 0;
@@ -424,7 +393,7 @@ void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work)
     assert(work->state == AIO_POOL_WORK_IDLE);
     work->state = AIO_POOL_WORK_TAKEN;
     pool->busy++;
-    push_finished(pool, work);
+    aio__pool_completion_push(&pool->completion, work);
 }
 
 void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work)
@@ -439,40 +408,23 @@ void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work)
     }
     aio__mutex_unlock(&pool->lock);
     if (taken_back) {
-        push_finished(pool, work);
+        aio__pool_completion_push(&pool->completion, work);
     }
 }
 
-AioThreadPool *aio_get_thread_pool(AioContext *ctx)
-{
-    assert(aio__may_submit(ctx));
-    if (!ctx->pool) {
-        ctx->pool = aio__thread_pool_new(ctx);
-    }
-    return ctx->pool;
-}
-
-bool aio_thread_pool_set_bounds(AioThreadPool *pool, int min, int max, AioError **errp)
+void aio__thread_pool_bound(AioThreadPool *pool, int min, int max)
 {
     assert(aio__may_submit(pool->ctx));
-    if (max < 1) {
-        aio_error_set(errp, EINVAL, "A thread pool can't have %d workers at most", max);
-        return false;
-    }
-    if (min < 0 || min > max) {
-        aio_error_set(errp, EINVAL, "A thread pool of %d workers at most can't keep %d", max, min);
-        return false;
-    }
+    assert(0 <= min && min <= max && 1 <= max);
     aio__mutex_lock(&pool->lock);
     pool->min = min;
     pool->max = max;
     call_all(pool);
-    bool start = summon(pool);
+    bool start = summon(pool).start; /* nobody is left waiting who could be woken */
     aio__mutex_unlock(&pool->lock);
     if (start) {
         aio_bh_schedule(pool->start_bh);
     }
-    return true;
 }
 
 int aio__thread_pool_workers(AioThreadPool *pool)

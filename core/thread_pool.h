@@ -62,6 +62,9 @@ void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work);
 /* Take it back where no worker has it. done() is called later in any case. */
 void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work);
 
+/* Keep so many workers at least and at most: 0 <= min <= max, 1 <= max. */
+void aio__thread_pool_bound(AioThreadPool *pool, int min, int max);
+
 /* How many workers there are now, and how long one waits for work before it leaves. For tests. */
 int aio__thread_pool_workers(AioThreadPool *pool);
 void aio__thread_pool_set_patience(AioThreadPool *pool, int64_t ns);
