@@ -75,7 +75,7 @@ struct AioContext {
     unsigned quiesce_depth;
     atomic_bool stop;
 
-    AioMutex lock;   /* guards `error`, and bh.all */
+    AioMutex lock;   /* guards the error and who is told of it, and bh.all */
     AioError *error; /* owned: the first recorded */
     AioContextErrorFunc *error_cb;
     void *error_opaque;

@@ -10,8 +10,12 @@
 void aio__record_error(AioContext *ctx, AioError *error)
 {
     aio__count_any(ctx, errors_recorded);
-    if (ctx->error_cb) {
-        ctx->error_cb(ctx, error, ctx->error_opaque);
+    aio__mutex_lock(&ctx->lock);
+    AioContextErrorFunc *cb = ctx->error_cb;
+    void *opaque = ctx->error_opaque;
+    aio__mutex_unlock(&ctx->lock);
+    if (cb) {
+        cb(ctx, error, opaque);
     }
     aio__mutex_lock(&ctx->lock);
     if (!ctx->error) {
@@ -35,8 +39,10 @@ AioError *aio_context_take_error(AioContext *ctx)
 
 void aio_context_set_error_func(AioContext *ctx, AioContextErrorFunc *cb, void *opaque)
 {
+    aio__mutex_lock(&ctx->lock);
     ctx->error_opaque = opaque;
     ctx->error_cb = cb;
+    aio__mutex_unlock(&ctx->lock);
 }
 
 static uint64_t value(const _Atomic uint64_t *counter)

@@ -233,7 +233,8 @@ AIO_EXPORT AioError *aio_context_take_error(AioContext *ctx);
 typedef void AioContextErrorFunc(AioContext *ctx, const AioError *error, void *opaque);
 
 /*
- * Have `cb` told of each error as it is recorded (NULL: nobody, the default).
+ * Have `cb` told of each error as it is recorded (NULL: nobody, the default). Where another thread is
+ * recording one at this moment, the former `cb` may still be told.
  *
  * Thread: home
  */
