@@ -93,9 +93,6 @@ bool fixture_limit_handles(unsigned count);
 /* Descriptors (handles) open in this process. */
 unsigned fixture_open_handles(void);
 
-/* Have the system refuse every new one (EMFILE), or no longer. */
-void fixture_refuse_handles(bool refuse);
-
 /* Memory in use by this process that came from malloc(3), or 0 where nobody can say. */
 size_t fixture_memory_in_use(void);
 

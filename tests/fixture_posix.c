@@ -195,18 +195,6 @@ unsigned fixture_open_handles(void)
     return count - 3; /* ".", ".." and the directory itself */
 }
 
-void fixture_refuse_handles(bool refuse)
-{
-    static rlim_t allowed;
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    if (refuse) {
-        allowed = limit.rlim_cur;
-    }
-    limit.rlim_cur = refuse ? 0 : allowed;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
 size_t fixture_memory_in_use(void)
 {
 #ifdef __GLIBC__

@@ -115,9 +115,9 @@ static void refused_notifier_is_harmless(void **state)
     (void)state;
     unsigned before = fixture_open_handles();
     AioNotifier notifier;
-    fixture_refuse_handles(true);
+    assert_true(fixture_limit_handles(1));
     int error = aio_notifier_init(&notifier, true);
-    fixture_refuse_handles(false);
+    fixture_limit_handles(0);
     assert_int_equal(error, -EMFILE);
     assert_int_equal(aio_notifier_handle(&notifier), AIO_HANDLE_NONE);
     assert_int_equal(aio_notifier_set(&notifier), -EBADF);
