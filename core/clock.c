@@ -102,7 +102,8 @@ int64_t aio_clock_get_ns(AioClock clock)
 {
     switch (clock) {
     case AIO_CLOCK_VIRTUAL:
-        return atomic_load_explicit(&virtual_now, memory_order_relaxed);
+        /* Acquire: pairs with move_virtual(). */
+        return atomic_load_explicit(&virtual_now, memory_order_acquire);
     case AIO_CLOCK_HOST:
         return read_source(AIO_CLOCK_HOST, aio__wall_clock_ns);
     case AIO_CLOCK_VIRTUAL_RT: {
@@ -153,7 +154,8 @@ static void enable(AioClock clock)
         int64_t zero = read_source(AIO_CLOCK_REALTIME, aio__monotonic_ns) - stood_at;
         atomic_store_explicit(&virtual_rt, zero * 2 + 1, memory_order_relaxed);
     }
-    atomic_fetch_or_explicit(&aio__clocks_enabled, BIT(clock), memory_order_relaxed);
+    /* Release: pairs with aio__clock_is_enabled(). */
+    atomic_fetch_or_explicit(&aio__clocks_enabled, BIT(clock), memory_order_release);
     wake_due(clock, INT64_MAX);
 }
 
@@ -213,7 +215,8 @@ void aio_clock_enable(AioClock clock, bool enabled)
 /* The registry is locked. */
 static void move_virtual(int64_t now_ns)
 {
-    atomic_store_explicit(&virtual_now, now_ns, memory_order_relaxed);
+    /* Release: pairs with aio_clock_get_ns(): callbacks see what was done before. */
+    atomic_store_explicit(&virtual_now, now_ns, memory_order_release);
     if (aio__clock_is_enabled(AIO_CLOCK_VIRTUAL)) {
         wake_due(AIO_CLOCK_VIRTUAL, now_ns);
     }

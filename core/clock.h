@@ -17,12 +17,13 @@ struct AioTimerList;
 extern _Atomic uint32_t aio__clocks_enabled;
 
 /*
- * Relaxed: what has to be exact (a callback that must not start, a wake-up that must not be lost) asks
- * under a list's lock, and aio_clock_enable() takes that lock after it has changed the bit.
+ * What has to be exact (a callback that must not start, a wake-up that must not be lost) asks under a list's
+ * lock, and aio_clock_enable() takes that lock after it has changed the bit.
  */
 static inline bool aio__clock_is_enabled(AioClock clock)
 {
-    return atomic_load_explicit(&aio__clocks_enabled, memory_order_relaxed) >> clock & 1;
+    /* Acquire: pairs with enable() in core/clock.c: callbacks see what was done before. */
+    return atomic_load_explicit(&aio__clocks_enabled, memory_order_acquire) >> clock & 1;
 }
 
 /* Have the clock wake and wait for a list, and no longer. `node` is the list's member `on_clock`. */
