@@ -27,9 +27,9 @@ else()
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  list(APPEND AIOCTX_PLATFORM_SOURCES linux/system.c linux/file_extra.c)
+  list(APPEND AIOCTX_PLATFORM_SOURCES linux/system.c linux/cond.c linux/file_extra.c)
 else()
-  list(APPEND AIOCTX_PLATFORM_SOURCES posix/system_generic.c posix/file_extra_generic.c)
+  list(APPEND AIOCTX_PLATFORM_SOURCES posix/system_generic.c posix/cond.c posix/file_extra_generic.c)
 endif()
 
 set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
