@@ -91,21 +91,30 @@ static inline AioHandler *aio__handler_of_removed(AioNode *node)
     return AIO_CONTAINER_OF(node, AioHandler, removed_node);
 }
 
+static inline bool aio__same_handle(const AioHandlerSpec *spec, AioHandle handle,
+                                    AioHandleKind kind)
+{
+    return spec->handle == handle && spec->kind == kind;
+}
+
+/* handler.c: home thread, unless it says otherwise. */
+
 int aio__handlers_init(AioContext *ctx);
 
 /* At the end of a context: take all watches out of the poller; and, once that is closed, free all. */
 void aio__handlers_retire_all(AioContext *ctx);
 void aio__handlers_destroy(AioContext *ctx);
 
-/* Set, replace or remove, from any thread. */
-bool aio__handler_change(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp);
+/* What is registered, or NULL. From any thread under the lock. */
+AioHandler *aio__handler_find(AioHandlers *handlers, AioHandle handle, AioHandleKind kind);
 
-/* Whether a spec has no callback that matters: it removes. */
-bool aio__handler_spec_empty(const AioHandlerSpec *spec);
+/* A record that is not registered yet; NULL where memory is refused. From any thread. */
+AioHandler *aio__handler_create(const AioHandlerSpec *spec);
 
-/* Let `edit` change the spec that now stands for a handle, where there is one. Home thread. */
-void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
-                       void (*edit)(AioHandlerSpec *spec, void *arg), void *arg);
+/* Register a new record, change a registered one, and take one out. */
+void aio__handler_add(AioContext *ctx, AioHandler *handler);
+void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandlerSpec *spec);
+void aio__handler_retire(AioContext *ctx, AioHandler *handler);
 
 /* Apply what other threads asked for, and bring the poller up to date with external handlers. */
 void aio__handlers_apply(AioContext *ctx);
@@ -119,6 +128,32 @@ void aio__handler_fail(AioContext *ctx, AioHandler *handler);
 /* Whether it is live, and not external while these are disabled. */
 bool aio__handler_servable(AioContext *ctx, const AioHandler *handler);
 
+/* Let waiting threads go on, and free removed handlers that nothing sees any more: the one place. */
+void aio__handlers_reap(AioContext *ctx);
+
+/* handler_change.c */
+
+/* Set, replace or remove, from any thread. */
+bool aio__handler_change(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp);
+
+/* Whether a spec has no callback that matters: it removes. */
+bool aio__handler_spec_empty(const AioHandlerSpec *spec);
+
+/* Let `edit` change the spec that now stands for a handle, where there is one. Home thread. */
+void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
+                       void (*edit)(AioHandlerSpec *spec, void *arg), void *arg);
+
+/* Apply what other threads asked for so far. Home thread. */
+void aio__handlers_apply_changes(AioContext *ctx);
+
+/* Let the threads go on that wait for a record. */
+void aio__handler_release_waiters(AioHandlers *handlers, AioHandler *handler);
+
+/* Forget what was asked for and not applied. */
+void aio__handlers_drop_changes(AioHandlers *handlers);
+
+/* handler_dispatch.c: home thread. */
+
 /* Whether a dispatch would call something. */
 bool aio__handlers_ready(AioContext *ctx);
 
@@ -127,8 +162,5 @@ void aio__handlers_forget_level(AioContext *ctx);
 
 /* Run the callbacks of the ready list. Returns how many ran. */
 unsigned aio__handlers_dispatch(AioContext *ctx);
-
-/* Let waiting threads go on, and free removed handlers that nothing sees any more: the one place. */
-void aio__handlers_reap(AioContext *ctx);
 
 #endif

@@ -13,6 +13,14 @@
 
 #define ALL_FLAGS (AIO_HANDLER_EDGE | AIO_HANDLER_EXTERNAL)
 
+/* Whether an AioHandlerOps of this or an earlier version can be so long: whole members, one at least. */
+static bool is_ops_size(size_t size)
+{
+    const size_t first = offsetof(AioHandlerOps, read);
+    const size_t member = offsetof(AioHandlerOps, write) - first;
+    return size > first && size <= sizeof(AioHandlerOps) && (size - first) % member == 0;
+}
+
 static bool check(AioHandlerSpec *spec, AioError **errp)
 {
     int error = aio__handle_check(spec->handle, &spec->kind);
@@ -34,7 +42,7 @@ bool aio_handler_set(AioContext *ctx, AioHandle handle, AioHandleKind kind, unsi
 {
     AioHandlerSpec spec = {.handle = handle, .kind = kind, .flags = flags, .opaque = opaque};
     if (ops) {
-        if (ops->size < offsetof(AioHandlerOps, write) || ops->size > sizeof(*ops)) {
+        if (!is_ops_size(ops->size)) {
             aio_error_set(errp, EINVAL, "AioHandlerOps of %zu bytes is not known here", ops->size);
             return false;
         }

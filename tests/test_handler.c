@@ -1,0 +1,567 @@
+/*
+ * Handlers: what calls them, in which order and how often, replacing them, and what registering refuses.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/fixture.h"
+
+#include <errno.h>
+
+#include "tests/probe.h"
+
+static void readable_handler_runs_and_is_progress(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open_reader(&a, ctx);
+    assert_int_equal(probe_handlers(ctx), 1);
+    assert_false(drive(ctx, false));
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(probe_counters(ctx).handler_calls, 1);
+    assert_false(drive(ctx, false));
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 2);
+    probe_close(&a);
+    assert_int_equal(probe_handlers(ctx), 0);
+    fixture_context_free(ctx);
+}
+
+static void writable_handler_runs_and_is_progress(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    fixture_fill(a.pair.a);
+    probe_set(&a, PROBE_WRITE, 0);
+    assert_false(drive(ctx, false));
+    char buffer[4096];
+    while (fixture_read(a.pair.b, buffer, sizeof(buffer)) > 0) {
+        continue;
+    }
+    assert_true(drive(ctx, true));
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.writes, 2);
+    assert_int_equal(a.reads, 0);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void handlers_of_an_unbound_context_take_effect(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Probe a, b, c;
+    probe_open_reader(&a, ctx);
+    probe_open_reader(&b, ctx);
+    probe_open_reader(&c, ctx);
+    probe_ping(&a);
+    probe_ping(&b);
+    probe_ping(&c);
+    probe_remove(&b);
+    probe_set(&c, PROBE_READ, 0);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(b.reads, 0);
+    assert_int_equal(c.reads, 1);
+    assert_int_equal(probe_handlers(ctx), 2);
+    probe_close(&a);
+    probe_close(&b);
+    probe_close(&c);
+    fixture_context_free(ctx);
+}
+
+static void read_runs_before_write(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(a.writes, 1);
+    assert_int_equal(a.first, 'r');
+    assert_int_equal(probe_counters(ctx).handler_calls, 2);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void unread_data_is_reported_in_every_call(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open_reader(&a, ctx);
+    a.keep = true;
+    probe_ping(&a);
+    for (int i = 1; i <= 20; i++) {
+        assert_true(drive(ctx, i % 2));
+        assert_int_equal(a.reads, i);
+    }
+    a.keep = false;
+    assert_true(drive(ctx, true));
+    assert_false(drive(ctx, false));
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void ping(Probe *probe)
+{
+    probe_ping(probe);
+}
+
+static void handler_that_readies_itself_runs_once_a_call(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open_reader(&a, ctx);
+    a.on_read = ping;
+    probe_ping(&a);
+    for (int i = 1; i <= 10; i++) {
+        assert_true(drive(ctx, i % 2));
+        assert_int_equal(a.reads, i);
+    }
+    a.on_read = NULL;
+    assert_true(drive(ctx, false));
+    assert_false(drive(ctx, false));
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void count_bh(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+static void handler_that_readies_itself_starves_no_bottom_half(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    int runs = 0;
+    probe_open_reader(&a, ctx);
+    a.on_read = ping;
+    probe_ping(&a);
+    AioBh *bh = aio_bh_new(ctx, count_bh, &runs);
+    for (int i = 1; i <= 50; i++) {
+        aio_bh_schedule(bh);
+        assert_true(drive(ctx, i % 2));
+        assert_int_equal(runs, i);
+    }
+    assert_in_range(a.reads, 25, 50);
+    a.on_read = NULL;
+    aio_bh_delete(bh);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void again(void *opaque)
+{
+    aio_bh_schedule(*(AioBh **)opaque);
+}
+
+static void handlers_are_served_though_a_bottom_half_is_always_pending(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    AioBh *bh;
+    probe_open_reader(&a, ctx);
+    bh = aio_bh_new(ctx, again, &bh);
+    aio_bh_schedule(bh);
+    for (int round = 1; round <= 5; round++) {
+        probe_ping(&a);
+        for (int i = 0; i < 8; i++) { /* blocking calls with work may skip the kernel so often */
+            assert_true(drive(ctx, true));
+        }
+        assert_int_equal(a.reads, round);
+    }
+    probe_ping(&a);
+    assert_true(drive(ctx, false)); /* and others never */
+    assert_int_equal(a.reads, 6);
+    aio_bh_delete(bh);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void ready_handlers_get_equal_shares(void **state)
+{
+    (void)state;
+    enum { N = 300, ROUNDS = 20 };
+    AioContext *ctx = probe_context();
+    static Probe probes[N];
+    for (int i = 0; i < N; i++) {
+        probe_open_reader(&probes[i], ctx);
+        probes[i].keep = true;
+        probe_ping(&probes[i]);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_true(drive(ctx, false));
+    }
+    int least = ROUNDS, most = 0;
+    for (int i = 0; i < N; i++) {
+        least = probes[i].reads < least ? probes[i].reads : least;
+        most = probes[i].reads > most ? probes[i].reads : most;
+    }
+    assert_in_range(most - least, 0, 2);
+    assert_true(least > 0);
+    for (int i = 0; i < N; i++) {
+        probe_close(&probes[i]);
+    }
+    fixture_context_free(ctx);
+}
+
+static void replacing_changes_callbacks_and_opaque_as_one(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open(&a, ctx);
+    b = (Probe){.ctx = ctx, .pair = a.pair};
+    probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
+    probe_set(&b, PROBE_READ, 0);
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.calls, 0);
+    assert_int_equal(b.reads, 1);
+    assert_int_equal(b.writes, 0);
+    assert_int_equal(probe_handlers(ctx), 1);
+    probe_set(&a, PROBE_WRITE, 0);
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads, 0);
+    assert_int_equal(a.writes, 1);
+    assert_int_equal(b.calls, 1);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void take_over(Probe *probe)
+{
+    probe_set(probe->arg, PROBE_READ | PROBE_WRITE, 0);
+}
+
+static void handler_replaced_in_its_read_callback_writes_in_the_next_call(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open(&a, ctx);
+    b = (Probe){.ctx = ctx, .pair = a.pair};
+    a.on_read = take_over;
+    a.arg = &b;
+    probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(a.writes, 0);
+    assert_int_equal(b.calls, 0);
+    assert_true(drive(ctx, false));
+    assert_int_equal(b.writes, 1);
+    assert_int_equal(a.calls, 1);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
+static void read_only(Probe *probe)
+{
+    probe_set(probe, PROBE_READ, 0);
+}
+
+static void write_removed_by_the_read_callback_does_not_run(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    a.on_read = read_only;
+    probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(a.writes, 0);
+    assert_false(drive(ctx, false));
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void no_callbacks_remove_and_unknown_handles_are_ignored(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    AioHandlerOps none = {.size = sizeof(none)};
+    probe_open_reader(&a, ctx);
+    probe_open(&b, ctx);
+    probe_ping(&a);
+    AioContextCounters before = probe_counters(ctx);
+    aio_set_fd_handler(ctx, (int)b.pair.a, false, NULL, NULL, NULL, NULL);
+    assert_true(aio_handler_set(ctx, b.pair.a, fixture_pair_kind(), 0, NULL, NULL, NULL));
+    assert_true(aio_handler_set(ctx, b.pair.a, fixture_pair_kind(), 0, &none, NULL, NULL));
+    probe_remove(&b);
+    assert_int_equal(probe_counters(ctx).interest_updates, before.interest_updates);
+    assert_int_equal(probe_counters(ctx).notifier_writes, before.notifier_writes);
+    assert_int_equal(probe_handlers(ctx), 1);
+    aio_set_fd_handler(ctx, (int)a.pair.a, false, NULL, NULL, NULL, NULL);
+    assert_int_equal(probe_handlers(ctx), 0);
+    assert_false(drive(ctx, false));
+    probe_set(&a, PROBE_READ, 0);
+    assert_true(aio_handler_set(ctx, a.pair.a, fixture_pair_kind(), 0, &none, &a, NULL));
+    assert_int_equal(probe_handlers(ctx), 0);
+    assert_false(drive(ctx, false));
+    assert_int_equal(a.calls, 0);
+    assert_null(aio_context_take_error(ctx));
+    probe_close(&a);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
+static void handler_with_nothing_but_poll_is_never_waited_for(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open(&a, ctx);
+    probe_set(&a, PROBE_POLL, 0);
+    probe_open_reader(&b, ctx);
+    a.found = true;
+    probe_ping(&a);
+    assert_false(drive(ctx, false));
+    probe_ping(&b);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.polls, 0); /* busy-polling is off */
+    assert_int_equal(probe_handlers(ctx), 2);
+    assert_false(aio_prepare(ctx));
+    assert_false(aio_pending(ctx));
+    aio_dispatch(ctx);
+    assert_int_equal(a.polls, 0);
+    probe_close(&a);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
+static void hang_up_calls_read(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open_reader(&a, ctx);
+    fixture_close(a.pair.b);
+    a.pair.b = AIO_HANDLE_NONE;
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads, 1);
+    assert_true(drive(ctx, false)); /* level */
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void edge_handler_is_told_of_every_arrival(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    probe_ping(&a); /* there before */
+    probe_set(&a, PROBE_READ, AIO_HANDLER_EDGE);
+    for (int i = 1; i <= 10; i++) {
+        assert_true(drive(ctx, i % 2));
+        assert_int_equal(a.reads, i);
+        assert_false(drive(ctx, false));
+        probe_ping(&a);
+    }
+    assert_true(drive(ctx, true));
+    a.keep = true;
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    int reads = a.reads;
+    /* Where the poller knows no edges, what is left is reported again. */
+    bool edges = strcmp(fixture_poller(), "poll") != 0;
+    assert_int_equal(drive(ctx, false), !edges);
+    reads = a.reads;
+    probe_ping(&a);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, reads + 1);
+    probe_set(&a, PROBE_READ, AIO_HANDLER_EDGE); /* a new registration is told of what is there */
+    assert_true(drive(ctx, false));
+    probe_set(&a, PROBE_READ, 0);
+    assert_true(drive(ctx, false));
+    assert_true(drive(ctx, false));
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void refuse(AioContext *ctx, AioHandle handle, AioHandleKind kind, unsigned flags,
+                   const AioHandlerOps *ops, int code, const char *text)
+{
+    AioError *error = NULL;
+    assert_false(aio_handler_set(ctx, handle, kind, flags, ops, NULL, &error));
+    assert_non_null(error);
+    assert_int_equal(aio_error_code(error), code);
+    if (!strstr(aio_error_message(error), text)) {
+        print_error("\"%s\" is not in \"%s\"\n", text, aio_error_message(error));
+        fail();
+    }
+    aio_error_free(error);
+    assert_false(aio_handler_set(ctx, handle, kind, flags, ops, NULL, NULL));
+}
+
+static void nothing(void *opaque)
+{
+    (void)opaque;
+}
+
+static void bad_arguments_are_errors_that_name_the_value(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    AioHandleKind kind = fixture_pair_kind();
+    AioHandlerOps ops = {.size = sizeof(ops), .read = nothing};
+    AioHandlerOps odd = ops;
+    probe_open_reader(&a, ctx);
+    refuse(ctx, -7, kind, 0, &ops, EBADF, "-7");
+    refuse(ctx, a.pair.a, (AioHandleKind)99, 0, &ops, EINVAL, "99");
+    refuse(ctx, a.pair.a, kind, 0x40, &ops, EINVAL, "0x40");
+    for (size_t size = 0; size <= sizeof(ops) + sizeof(void *); size++) {
+        bool known = size > sizeof(size_t) && size <= sizeof(ops) && size % sizeof(void *) == 0;
+        char text[32];
+        odd.size = size;
+        snprintf(text, sizeof(text), "%zu", size);
+        if (!known) {
+            refuse(ctx, a.pair.a, kind, 0, &odd, EINVAL, text);
+        }
+    }
+    assert_null(aio_context_take_error(ctx));
+    probe_ping(&a);
+    assert_true(drive(ctx, false)); /* the former handler still stands */
+    assert_int_equal(a.reads, 1);
+    odd.size = offsetof(AioHandlerOps, write); /* of a version that knows no more */
+    odd.write = nothing;
+    assert_true(aio_handler_set(ctx, a.pair.a, kind, 0, &odd, NULL, NULL));
+    assert_false(drive(ctx, false)); /* writable, but not asked for */
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void note_error(AioContext *ctx, const AioError *error, void *opaque)
+{
+    (void)ctx;
+    *(int *)opaque = aio_error_code(error);
+}
+
+static void void_forms_record_their_errors(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    int told = 0;
+    aio_context_set_error_func(ctx, note_error, &told);
+    aio_set_fd_handler(ctx, -3, false, nothing, NULL, NULL, NULL);
+    assert_int_equal(told, EBADF);
+    aio_handler_remove(ctx, -4, fixture_pair_kind());
+    assert_int_equal(probe_counters(ctx).errors_recorded, 2);
+    probe_expect_error(ctx, EBADF, "-3"); /* the first is kept */
+    assert_null(aio_context_take_error(ctx));
+    AioNotifier notifier;
+    assert_int_equal(aio_notifier_init(&notifier, false), 0);
+    aio_notifier_cleanup(&notifier);
+    aio_set_event_notifier(ctx, &notifier, false, (AioNotifierFunc *)NULL, NULL);
+    probe_expect_error(ctx, EBADF, "-1");
+    fixture_context_free(ctx);
+}
+
+static int notifier_reads;
+
+static void clear_notifier(AioNotifier *notifier)
+{
+    notifier_reads += aio_notifier_test_and_clear(notifier);
+}
+
+static void notifier_is_seen_by_each_non_blocking_call(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    AioNotifier notifier;
+    assert_int_equal(aio_notifier_init(&notifier, false), 0);
+    aio_set_event_notifier(ctx, &notifier, false, clear_notifier, NULL);
+    notifier_reads = 0;
+    for (int i = 1; i <= 20; i++) {
+        assert_int_equal(aio_notifier_set(&notifier), 0);
+        assert_true(drive(ctx, false));
+        assert_int_equal(notifier_reads, i);
+        assert_false(drive(ctx, false));
+    }
+    aio_set_event_notifier(ctx, &notifier, false, NULL, NULL);
+    aio_notifier_set(&notifier);
+    assert_false(drive(ctx, false));
+    aio_notifier_cleanup(&notifier);
+    fixture_context_free(ctx);
+}
+
+static bool never(void *opaque)
+{
+    (void)opaque;
+    return false;
+}
+
+static void non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    AioNotifier notifier;
+    aio_context_set_poll_params(ctx, 1000000000, 0, 0, NULL);
+    assert_int_equal(aio_notifier_init(&notifier, false), 0);
+    aio_set_event_notifier(ctx, &notifier, false, clear_notifier, never);
+    aio_notifier_set(&notifier);
+    notifier_reads = 0;
+    assert_true(drive(ctx, false));
+    assert_int_equal(notifier_reads, 1);
+    aio_set_event_notifier(ctx, &notifier, false, NULL, NULL);
+    aio_notifier_cleanup(&notifier);
+    fixture_context_free(ctx);
+}
+
+static void set_fd_poll_of_an_unknown_descriptor_does_nothing(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    aio_set_fd_poll(ctx, (int)a.pair.a, nothing, nothing);
+    assert_int_equal(probe_handlers(ctx), 0);
+    assert_false(drive(ctx, false));
+    assert_null(aio_context_take_error(ctx));
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(readable_handler_runs_and_is_progress),
+    cmocka_unit_test(writable_handler_runs_and_is_progress),
+    cmocka_unit_test(handlers_of_an_unbound_context_take_effect),
+    cmocka_unit_test(read_runs_before_write),
+    cmocka_unit_test(unread_data_is_reported_in_every_call),
+    cmocka_unit_test(handler_that_readies_itself_runs_once_a_call),
+    cmocka_unit_test(handler_that_readies_itself_starves_no_bottom_half),
+    cmocka_unit_test(handlers_are_served_though_a_bottom_half_is_always_pending),
+    cmocka_unit_test(ready_handlers_get_equal_shares),
+    cmocka_unit_test(replacing_changes_callbacks_and_opaque_as_one),
+    cmocka_unit_test(handler_replaced_in_its_read_callback_writes_in_the_next_call),
+    cmocka_unit_test(write_removed_by_the_read_callback_does_not_run),
+    cmocka_unit_test(no_callbacks_remove_and_unknown_handles_are_ignored),
+    cmocka_unit_test(handler_with_nothing_but_poll_is_never_waited_for),
+    cmocka_unit_test(hang_up_calls_read),
+    cmocka_unit_test(edge_handler_is_told_of_every_arrival),
+    cmocka_unit_test(bad_arguments_are_errors_that_name_the_value),
+    cmocka_unit_test(void_forms_record_their_errors),
+    cmocka_unit_test(notifier_is_seen_by_each_non_blocking_call),
+    cmocka_unit_test(non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not),
+    cmocka_unit_test(set_fd_poll_of_an_unknown_descriptor_does_nothing),
+};
+TEST_MAIN(tests)
