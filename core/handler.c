@@ -118,22 +118,25 @@ static unsigned wanted(AioContext *ctx, const AioHandler *handler)
     return events;
 }
 
-/* With `again` the poller is told of an unchanged interest, too, so that an edge is not missed. */
-static void sync_interest(AioContext *ctx, AioHandler *handler, bool again)
+static void update(AioContext *ctx, AioHandler *handler, unsigned events)
+{
+    if (events || handler->watch.wanted) {
+        aio__count(ctx, interest_updates);
+    }
+    ctx->poller->ops->update(ctx->poller, &handler->watch, events);
+}
+
+static void sync_interest(AioContext *ctx, AioHandler *handler)
 {
     unsigned events = wanted(ctx, handler);
-    if (events != handler->watch.wanted || (again && (events & AIO_WATCH_EDGE))) {
-        ctx->poller->ops->update(ctx->poller, &handler->watch, events);
-        aio__count(ctx, interest_updates);
+    if (events != handler->watch.wanted) {
+        update(ctx, handler, events);
     }
 }
 
 void aio__handler_mute(AioContext *ctx, AioHandler *handler)
 {
-    if (handler->watch.wanted) {
-        ctx->poller->ops->update(ctx->poller, &handler->watch, 0);
-        aio__count(ctx, interest_updates);
-    }
+    update(ctx, handler, 0);
 }
 
 /* Applying a change. */
@@ -151,7 +154,7 @@ void aio__handler_retire(AioContext *ctx, AioHandler *handler)
     handler->generation++;
     table_remove(handlers, handler);
     aio__node_unlink(&handler->watch.ready_node);
-    sync_interest(ctx, handler, false);
+    update(ctx, handler, 0); /* in any case: the poller may have a failure to report yet */
 }
 
 void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandlerSpec *spec)
@@ -163,7 +166,8 @@ void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandler
     handler->generation++;
     ctx->handlers.unpollable += is_unpollable(handler);
     aio__node_unlink(&handler->watch.ready_node); /* what was found was found for its predecessor */
-    sync_interest(ctx, handler, true);
+    /* In any case: the number may mean another descriptor by now, and an edge may have passed. */
+    update(ctx, handler, wanted(ctx, handler));
 }
 
 void aio__handler_add(AioContext *ctx, AioHandler *handler)
@@ -171,7 +175,7 @@ void aio__handler_add(AioContext *ctx, AioHandler *handler)
     handler->state = AIO_HANDLER_LIVE;
     ctx->handlers.unpollable += is_unpollable(handler);
     table_add(&ctx->handlers, handler);
-    sync_interest(ctx, handler, false);
+    sync_interest(ctx, handler);
 }
 
 AioHandler *aio__handler_create(const AioHandlerSpec *spec)
@@ -214,7 +218,7 @@ static void apply_external(AioContext *ctx)
          node = aio__list_next(&handlers->all, node)) {
         AioHandler *handler = aio__handler_of_node(node);
         if (handler->spec.flags & AIO_HANDLER_EXTERNAL) {
-            sync_interest(ctx, handler, true);
+            sync_interest(ctx, handler);
         }
     }
 }

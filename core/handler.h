@@ -154,13 +154,13 @@ void aio__handlers_drop_changes(AioHandlers *handlers);
 
 /* handler_dispatch.c: home thread. */
 
-/* Whether a dispatch would call something. */
+/* Whether a dispatch would call something; drops what does not matter at the head of the ready list. */
 bool aio__handlers_ready(AioContext *ctx);
 
 /* Before a wait: level-triggered readiness is asked for anew, so drop what an outer iteration found. */
 void aio__handlers_forget_level(AioContext *ctx);
 
-/* Run the callbacks of the ready list. Returns how many ran. */
+/* Run the callbacks of the ready list. Returns how many ran, handlers that failed included. */
 unsigned aio__handlers_dispatch(AioContext *ctx);
 
 #endif

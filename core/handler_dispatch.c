@@ -57,24 +57,38 @@ static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned eve
     return calls;
 }
 
+/*
+ * Whether there is something to do about what was found. Where not, the handler leaves the poller, since the system
+ * would report the same again and again.
+ */
+static bool matters(AioContext *ctx, AioHandler *handler, unsigned events)
+{
+    if (events & AIO_WATCH_FAILED) {
+        return true;
+    }
+    if (!aio__handler_servable(ctx, handler)) {
+        /* Disabled since the wait began; asked for anew when it is enabled. */
+        aio__handler_mute(ctx, handler);
+        ctx->handlers.external_off = true;
+        return false;
+    }
+    if (!wants_read(handler, events) && !wants_write(handler, events)) {
+        aio__handler_mute(ctx, handler); /* a hang-up that only a reader would hear */
+        return false;
+    }
+    return true;
+}
+
 static unsigned dispatch_one(AioContext *ctx, AioHandler *handler)
 {
     unsigned events = handler->watch.ready;
     handler->watch.ready = 0;
+    if (!matters(ctx, handler, events)) {
+        return 0;
+    }
     if (events & AIO_WATCH_FAILED) {
         aio__handler_fail(ctx, handler);
-        return 0;
-    }
-    if (!aio__handler_servable(ctx, handler)) {
-        /* Disabled since the wait began. Out of the poller, it is asked for anew when it is enabled. */
-        aio__handler_mute(ctx, handler);
-        ctx->handlers.external_off = true;
-        return 0;
-    }
-    if (!wants_read(handler, events) && !wants_write(handler, events)) {
-        /* A hang-up that only a reader would hear; the system would report it again and again. */
-        aio__handler_mute(ctx, handler);
-        return 0;
+        return 1;
     }
     return run_callbacks(ctx, handler, events);
 }
@@ -104,14 +118,13 @@ unsigned aio__handlers_dispatch(AioContext *ctx)
 
 bool aio__handlers_ready(AioContext *ctx)
 {
-    AioList *ready = &ctx->handlers.ready;
-    for (AioNode *node = aio__list_first(ready); node; node = aio__list_next(ready, node)) {
+    AioNode *node;
+    while ((node = aio__list_first(&ctx->handlers.ready))) {
         AioWatch *watch = aio__watch_of_ready(node);
-        AioHandler *handler = aio__handler_of_watch(watch);
-        if (aio__handler_servable(ctx, handler) &&
-            (wants_read(handler, watch->ready) || wants_write(handler, watch->ready))) {
+        if (matters(ctx, aio__handler_of_watch(watch), watch->ready)) {
             return true;
         }
+        aio__node_unlink(node);
     }
     return false;
 }

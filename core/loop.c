@@ -75,13 +75,16 @@ static int ask(AioContext *ctx, int64_t timeout)
     return found;
 }
 
-/* Sleep until there is something to dispatch, news, or an error. Kicks and signals only renew the wait. */
+/*
+ * Sleep until there is something to dispatch, news, or an error. Kicks, signals and what no callback is there for
+ * only renew the wait.
+ */
 static void wait(AioContext *ctx, int64_t timeout)
 {
     for (;;) {
         int found = ask(ctx, timeout);
         bool failed = found < 0 && found != -EINTR;
-        if (timeout == 0 || failed || !aio__list_empty(&ctx->handlers.ready)) {
+        if (timeout == 0 || failed || aio__handlers_ready(ctx)) {
             return;
         }
         if (aio__kick_accept(ctx)) {

@@ -135,12 +135,13 @@ AIO_EXPORT void aio_notify_accept(AioContext *ctx);
 
 /*
  * Run one iteration. Returns whether there was progress: a bottom half (not an idle one), a handler, a
- * timer, a completion or a coroutine ran. The context's own wake-up is no progress.
+ * timer, a completion or a coroutine ran, or a handler failed. The context's own wake-up is no progress.
  *
  * Without `blocking` it never sleeps, but always looks for descriptors that are ready now. With it, it
  * waits for something to happen, and returns false only where it was notified, an idle bottom half
- * ran, or what it woke for was cancelled, disabled or deleted meanwhile. Loop on your own condition.
- * Signals do not end the wait.
+ * ran, or what it woke for was cancelled, disabled or deleted meanwhile (or where the system refuses to
+ * wait, which is recorded: aio_context_take_error()). Loop on your own condition. Signals do not end
+ * the wait.
  *
  * May be called from every callback, to any depth. Fatal from a foreign thread or inside a coroutine.
  *
