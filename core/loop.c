@@ -165,8 +165,10 @@ bool aio_prepare(AioContext *ctx)
     bool news = aio__sleep_begin(ctx, AIO_NOTIFY_HOST);
     ctx->loop_state = AIO_LOOP_PREPARED;
     aio__handlers_apply(ctx);
-    if (ctx->poller->ops->flush) {
-        ctx->poller->ops->flush(ctx->poller); /* the host must not sleep on changes not submitted */
+    /* The host must not sleep on changes not submitted. */
+    if (ctx->poller->ops->flush && ctx->poller->ops->flush(ctx->poller)) {
+        found = true;
+        ctx->skipped_waits = MAX_SKIPPED_WAITS; /* aio_dispatch() asks this time */
     }
     bool ready = found || news || aio_compute_timeout(ctx) == 0;
     end(ctx, outer);
@@ -189,6 +191,11 @@ void aio_dispatch(AioContext *ctx)
 {
     AioContext *outer = begin(ctx, "aio_dispatch");
     aio__count(ctx, iterations);
+    /* A host that always finds work in aio_prepare() never gets to aio_pending(). */
+    if (ctx->loop_state == AIO_LOOP_PREPARED && !skip_wait(ctx, true, 0)) {
+        aio__handlers_apply(ctx);
+        ask(ctx, 0);
+    }
     host_woke(ctx);
     dispatch(ctx);
     end(ctx, outer);

@@ -87,6 +87,7 @@ typedef struct AioPollerOps {
     /*
      * Watch for `wanted` from now on; 0: no longer. Adding, changing and removing are this one operation.
      * What fails is reported by the next wait, as FAILED. A removed watch is not reported any more.
+     * The same `wanted` again means that the handle may have been closed and opened again meanwhile.
      */
     void (*update)(AioPoller *poller, AioWatch *watch, unsigned wanted);
 
@@ -98,8 +99,11 @@ typedef struct AioPollerOps {
      */
     int (*wait)(AioPoller *poller, int64_t timeout_ns, AioList *ready);
 
-    /* Optional: apply what updates left to do, for hosts that wait elsewhere. */
-    void (*flush)(AioPoller *poller);
+    /*
+     * Optional, for hosts that wait elsewhere: apply what updates left to do. Returns whether something is ready that
+     * the host's wait would not show.
+     */
+    bool (*flush)(AioPoller *poller);
 
     /* Optional: whether wait(0) would find something, answered without a system call. */
     bool (*peek)(AioPoller *poller);

@@ -26,7 +26,12 @@
 #include "core/alloc.h"
 #include "core/poller.h"
 
+#ifdef SYS_epoll_pwait2
+#include <linux/time_types.h>
+#endif
+
 #define BATCH 128
+#define NAP_NS 10000000
 
 extern const AioPollerOps aio__poller_epoll;
 
@@ -167,7 +172,7 @@ static void fail(EpollPoller *self, AioWatch *watch, int error)
     aio__list_push(&self->failed, &watch->own_node);
 }
 
-/* Register a watch that has a slot, in the epoll set `fd`. */
+/* Register a watch that has a slot and that the epoll set `fd` does not have. */
 static void add(EpollPoller *self, int fd, AioWatch *watch)
 {
     int error = control(self, fd, EPOLL_CTL_ADD, watch);
@@ -185,10 +190,14 @@ static void add(EpollPoller *self, int fd, AioWatch *watch)
 
 static void modify(EpollPoller *self, AioWatch *watch)
 {
-    int error = control(self, self->fd, EPOLL_CTL_MOD, watch);
-    if (error == -ENOENT) {
+    Slot *slot = slot_of(self, watch);
+    int error =
+        slot->state == SLOT_KERNEL ? control(self, self->fd, EPOLL_CTL_MOD, watch) : -ENOENT;
+    if (error == -ENOENT || error == -EPERM) {
         /* Closed, and the number reused, without a removal: what the kernel may still report is void. */
-        slot_of(self, watch)->generation++;
+        aio__node_unlink(&watch->own_node);
+        slot->state = SLOT_KERNEL;
+        slot->generation++;
         add(self, self->fd, watch);
     } else if (error) {
         fail(self, watch, error);
@@ -222,17 +231,20 @@ static void epoll_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
         } else {
             add(self, self->fd, watch);
         }
-    } else if (slot_of(self, watch)->state == SLOT_KERNEL) {
+    } else {
         modify(self, watch);
     }
 }
 
-/* Put a new epoll set in the place of one with stale registrations; the descriptor keeps its number. */
+/*
+ * Put a new epoll set in the place of one with stale registrations; the descriptor keeps its number. Stays stale,
+ * and is tried again at the next wait, where there is no descriptor left for it.
+ */
 static void rebuild(EpollPoller *self)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
     if (fd < 0) {
-        return; /* stays stale; tried again at the next stale event */
+        return;
     }
     for (uint32_t i = 0; i < self->slot_count; i++) {
         if (self->slots[i].state == SLOT_KERNEL) {
@@ -245,6 +257,14 @@ static void rebuild(EpollPoller *self)
 }
 
 /* Waiting. */
+
+/* In the place of a sleep in a set that can't be made anew: a stale registration would end that at once. */
+static void nap(int64_t timeout_ns)
+{
+    bool cut = timeout_ns < 0 || timeout_ns > NAP_NS;
+    struct timespec time = {.tv_nsec = (long)(cut ? NAP_NS : timeout_ns)};
+    nanosleep(&time, NULL);
+}
 
 static int wait_ms(EpollPoller *self, struct epoll_event *events, int64_t timeout_ns)
 {
@@ -265,9 +285,9 @@ static int wait_ns(EpollPoller *self, struct epoll_event *events, int64_t timeou
 {
 #ifdef SYS_epoll_pwait2
     if (timeout_ns > 0 && self->has_pwait2) {
-        struct timespec timeout = {
-            .tv_sec = (time_t)(timeout_ns / 1000000000),
-            .tv_nsec = (long)(timeout_ns % 1000000000),
+        struct __kernel_timespec timeout = {
+            .tv_sec = timeout_ns / 1000000000,
+            .tv_nsec = timeout_ns % 1000000000,
         };
         long n = syscall(SYS_epoll_pwait2, self->fd, events, BATCH, &timeout, NULL, (size_t)0);
         if (n >= 0) {
@@ -314,8 +334,14 @@ static int report_own(EpollPoller *self, AioList *ready)
 {
     int found = 0;
     AioNode *node;
-    for (node = aio__list_first(&self->always); node; node = aio__list_next(&self->always, node)) {
+    AioNode *next;
+    for (node = aio__list_first(&self->always); node; node = next) {
         AioWatch *watch = watch_of_own(node);
+        next = aio__list_next(&self->always, node);
+        if (fcntl((int)watch->handle, F_GETFD) < 0) {
+            fail(self, watch, -errno); /* nobody else would notice that it was closed */
+            continue;
+        }
         aio__watch_set_ready(watch, watch->wanted & (AIO_WATCH_READ | AIO_WATCH_WRITE), ready);
         found++;
     }
@@ -334,12 +360,22 @@ static int epoll_wait_ready(AioPoller *poller, int64_t timeout_ns, AioList *read
         rebuild(self);
     }
     int own = report_own(self, ready);
-    int count = wait_ns(self, events, own ? 0 : timeout_ns);
+    bool napped = self->stale && !own && timeout_ns != 0;
+    if (napped) {
+        nap(timeout_ns);
+    }
+    int count = wait_ns(self, events, own || napped ? 0 : timeout_ns);
     if (count <= 0) {
-        return own ? own : count;
+        return own ? own : napped ? -EINTR : count;
     }
     int found = own + report(self, events, count, ready);
     return found ? found : -EINTR; /* nothing but stale events: wait again, on a new set */
+}
+
+static bool epoll_flush(AioPoller *poller)
+{
+    EpollPoller *self = epoll_poller(poller);
+    return !aio__list_empty(&self->always) || !aio__list_empty(&self->failed);
 }
 
 static AioHandle epoll_handle(AioPoller *poller)
@@ -354,5 +390,6 @@ const AioPollerOps aio__poller_epoll = {
     .close = epoll_close,
     .update = epoll_update,
     .wait = epoll_wait_ready,
+    .flush = epoll_flush,
     .handle = epoll_handle,
 };

@@ -13,10 +13,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 #include "core/alloc.h"
 #include "core/poller.h"
 #include "posix/wait.h"
+
+#define PERIOD_NS 5000000 /* between two looks where poll(2) can't wait for all at once */
 
 extern const AioPollerOps aio__poller_poll;
 
@@ -163,11 +166,43 @@ static void report(PollPoller *self, size_t from, size_t to, AioList *ready)
     }
 }
 
+/*
+ * poll(2) refuses more descriptors than the process may have open, also where they were opened before the limit was
+ * lowered. Then as many as it takes are looked at in turn, every now and then.
+ */
+static int wait_in_parts(PollPoller *self, int64_t timeout_ns)
+{
+    struct rlimit limit;
+    int found = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == 0) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < self->count; i += (size_t)limit.rlim_cur) {
+        size_t left = self->count - i;
+        size_t part = left < limit.rlim_cur ? left : (size_t)limit.rlim_cur;
+        int n = aio__posix_wait(self->fds + i, (nfds_t)part, 0);
+        if (n < 0) {
+            return n;
+        }
+        found += n;
+    }
+    if (found > 0 || timeout_ns == 0) {
+        return found;
+    }
+    bool cut = timeout_ns < 0 || timeout_ns > PERIOD_NS;
+    int n = aio__posix_wait(NULL, 0, cut ? PERIOD_NS : timeout_ns);
+    return n == 0 && cut ? -EINTR : n;
+}
+
 static int poll_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
 {
     PollPoller *self = poll_poller(poller);
     int lost = report_lost(self, ready);
-    int found = aio__posix_wait(self->fds, (nfds_t)self->count, lost ? 0 : timeout_ns);
+    timeout_ns = lost ? 0 : timeout_ns;
+    int found = aio__posix_wait(self->fds, (nfds_t)self->count, timeout_ns);
+    if (found == -EINVAL) {
+        found = wait_in_parts(self, timeout_ns);
+    }
     if (found <= 0) {
         return lost ? lost : found;
     }
@@ -182,6 +217,11 @@ static int poll_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     return lost + found;
 }
 
+static bool poll_flush(AioPoller *poller)
+{
+    return !aio__list_empty(&poll_poller(poller)->lost);
+}
+
 const AioPollerOps aio__poller_poll = {
     .name = "poll",
     .flags = 0,
@@ -189,4 +229,5 @@ const AioPollerOps aio__poller_poll = {
     .close = poll_close,
     .update = poll_update,
     .wait = poll_wait,
+    .flush = poll_flush,
 };
