@@ -224,7 +224,7 @@ static void check_nothing_left(AioContext *ctx)
                        clocks[clock]);
         }
     }
-    assert(atomic_load(&ctx->handlers.count) == 0 || !"a handler was not removed");
+    assert(atomic_load(&ctx->handlers.count) == 0 && "a handler was not removed");
 }
 
 void aio__context_finalize(AioContext *ctx)
