@@ -25,7 +25,7 @@ typedef enum AioFileOpenFlags {
     AIO_FILE_CREATE = 1 << 2, /* with mode 0666 less the umask */
     AIO_FILE_TRUNCATE = 1 << 3,
     AIO_FILE_DIRECT = 1 << 4, /* past the page cache; buffers and offsets must be aligned */
-    AIO_FILE_LOCK = 1 << 5,   /* EAGAIN where another holds it; shared for reading, exclusive for writing */
+    AIO_FILE_LOCK = 1 << 5,   /* EAGAIN where held elsewhere; shared to read, exclusive to write */
 } AioFileOpenFlags;
 
 /* Flags of a single request. */

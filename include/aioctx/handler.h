@@ -35,7 +35,7 @@ typedef bool AioPollFunc(void *opaque);
 typedef void AioHandlerErrorFunc(void *opaque, int error);
 
 typedef enum AioHandlerFlags {
-    AIO_HANDLER_EDGE = 1 << 0,     /* the callback goes on until EAGAIN: edge notification is safe */
+    AIO_HANDLER_EDGE = 1 << 0, /* the callback goes on until EAGAIN: edge notification is safe */
     AIO_HANDLER_EXTERNAL = 1 << 1, /* not served while aio_disable_external() is in force */
 } AioHandlerFlags;
 

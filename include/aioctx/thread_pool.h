@@ -41,8 +41,9 @@ AIO_EXPORT bool aio_thread_pool_set_bounds(AioThreadPool *pool, int min, int max
  *
  * Thread: home
  */
-AIO_EXPORT AioRequest *aio_thread_pool_submit(AioThreadPool *pool, AioThreadPoolFunc *func, void *arg,
-                                              AioCompletionFunc *cb, void *opaque, AioError **errp);
+AIO_EXPORT AioRequest *aio_thread_pool_submit(AioThreadPool *pool, AioThreadPoolFunc *func,
+                                              void *arg, AioCompletionFunc *cb, void *opaque,
+                                              AioError **errp);
 
 /*
  * Run func(arg) in a worker while the calling coroutine yields, and return its result, or a negative
