@@ -41,15 +41,7 @@ else()
   list(APPEND AIOCTX_PLATFORM_SOURCES posix/wait_poll.c)
 endif()
 
-set(AIOCTX_CO_BACKEND_USED ${AIOCTX_CO_BACKEND})
-if(AIOCTX_CO_BACKEND STREQUAL "auto")
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|aarch64|arm64)$")
-    set(AIOCTX_CO_BACKEND_USED asm)
-  else()
-    set(AIOCTX_CO_BACKEND_USED ucontext)
-  endif()
-endif()
-set(AIOCTX_CO_SOURCES posix/co_${AIOCTX_CO_BACKEND_USED}.c)
+include(cmake/coroutine.cmake) # sets AIOCTX_CO_SOURCES and AIOCTX_CO_CHECK
 
 # The candidate list: no core file knows a poller's name.
 set(AIOCTX_POLLER_EXTERNS "")

@@ -98,6 +98,8 @@ size_t fixture_memory_in_use(void);
 
 /* Set an environment variable, or with NULL take it away. */
 void fixture_setenv(const char *name, const char *value);
+/* Pieces of memory mapped in this process; 0 where the system does not tell. */
+unsigned fixture_maps(void);
 
 /* Monotonic time. */
 int64_t fixture_now_ns(void);

@@ -209,6 +209,20 @@ void fixture_setenv(const char *name, const char *value)
     assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
 }
 
+unsigned fixture_maps(void)
+{
+    FILE *file = fopen("/proc/self/maps", "r");
+    unsigned lines = 0;
+    int c;
+    while (file && (c = getc(file)) != EOF) {
+        lines += c == '\n';
+    }
+    if (file) {
+        fclose(file);
+    }
+    return lines;
+}
+
 static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;

@@ -1,8 +1,9 @@
 /*
  * Locks and queues for coroutines: waiting yields the coroutine, never blocks the thread.
  *
- * All of them work between contexts and threads; whoever waited is continued in its own context. All are
- * ready for use when they are zero. The fields are private.
+ * All of them work between contexts and threads; whoever waited is continued in its own context, as
+ * aio_co_wake() does it. Coroutines without a context can share them within one thread only. While one
+ * waits, nobody else may wake it. All are ready for use when they are zero. The fields are private.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,7 +19,11 @@ extern "C" {
 
 /* A fair mutex: first come, first served. Not recursive. */
 typedef struct AioCoMutex {
-    uintptr_t state[6];
+    uintptr_t state;
+    AioCoroutine *holder;
+    AioContext *holder_ctx;
+    void *first;
+    void *reserved[2];
 } AioCoMutex;
 
 /*
@@ -65,7 +70,8 @@ AIO_EXPORT AioLockable aio_lockable_co_mutex(AioCoMutex *mutex);
 
 /* A queue of waiting coroutines, a condition variable to them; its users guard it with a lock. */
 typedef struct AioCoQueue {
-    uintptr_t state[2];
+    void *first;
+    void *last;
 } AioCoQueue;
 
 typedef enum AioCoQueueFlags {
@@ -95,28 +101,31 @@ AIO_EXPORT void aio_co_queue_wait(AioCoQueue *queue, const AioLockable *lock);
 AIO_EXPORT void aio_co_queue_wait_flags(AioCoQueue *queue, const AioLockable *lock, unsigned flags);
 
 /*
- * Wake the first waiter. Returns whether there was one. With the lock held.
+ * Wake the first waiter: it runs when the calling coroutine yields or ends, or in the next iteration of its
+ * own context; without any context and outside of coroutines, at once. Returns whether there was one. With
+ * the lock held.
  *
  * Thread: any
  */
 AIO_EXPORT bool aio_co_queue_next(AioCoQueue *queue);
 
 /*
- * Wake all that wait now. With the lock held.
+ * As aio_co_queue_next(), for all that wait now. With the lock held.
  *
  * Thread: any
  */
 AIO_EXPORT void aio_co_queue_restart_all(AioCoQueue *queue);
 
 /*
- * As aio_co_queue_next() from outside of coroutines: the lock is dropped while the waiter runs.
+ * Enter the first waiter as aio_co_wake() does, at once where it belongs to this context. The lock, held
+ * by the caller, is dropped while it runs. Returns whether there was one.
  *
  * Thread: home, no coroutine
  */
 AIO_EXPORT bool aio_co_queue_enter_next(AioCoQueue *queue, const AioLockable *lock);
 
 /*
- * As aio_co_queue_restart_all() from outside of coroutines; the lock is dropped while each runs.
+ * As aio_co_queue_enter_next(), for all that wait now.
  *
  * Thread: home, no coroutine
  */
@@ -131,7 +140,11 @@ AIO_EXPORT bool aio_co_queue_empty(const AioCoQueue *queue);
 
 /* A fair reader-writer lock: first come, first served, readers in a row enter together. */
 typedef struct AioCoRwlock {
-    uintptr_t state[12];
+    AioCoMutex mutex;
+    intptr_t owners;
+    void *first;
+    void *last;
+    void *reserved[3];
 } AioCoRwlock;
 
 /*

@@ -1,0 +1,51 @@
+# Chooses the coroutine backend, the memory or race checker that it reports to, and valgrind.
+include(CheckIncludeFile)
+
+set(AIOCTX_CO_PROCESSOR)
+if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND NOT APPLE)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    set(AIOCTX_CO_PROCESSOR x86_64)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(AIOCTX_CO_PROCESSOR aarch64)
+  endif()
+endif()
+
+set(AIOCTX_CO_BACKEND_USED ${AIOCTX_CO_BACKEND})
+if(AIOCTX_CO_BACKEND STREQUAL "auto")
+  if(AIOCTX_CO_PROCESSOR)
+    set(AIOCTX_CO_BACKEND_USED asm)
+  else()
+    set(AIOCTX_CO_BACKEND_USED ucontext)
+  endif()
+endif()
+
+if(AIOCTX_CO_BACKEND_USED STREQUAL "asm")
+  if(NOT AIOCTX_CO_PROCESSOR)
+    message(FATAL_ERROR "AIOCTX_CO_BACKEND=asm: there is no assembly for ${CMAKE_SYSTEM_PROCESSOR}")
+  endif()
+  enable_language(ASM)
+  set(AIOCTX_CO_SOURCES posix/co_asm.c posix/co_asm_${AIOCTX_CO_PROCESSOR}.S)
+elseif(AIOCTX_CO_BACKEND_USED STREQUAL "ucontext")
+  set(AIOCTX_CO_SOURCES posix/co_ucontext.c)
+else()
+  message(FATAL_ERROR "AIOCTX_CO_BACKEND=${AIOCTX_CO_BACKEND}: use auto, asm or ucontext")
+endif()
+
+check_include_file(valgrind/valgrind.h AIOCTX_HAVE_VALGRIND_H)
+if(AIOCTX_HAVE_VALGRIND_H)
+  list(APPEND AIOCTX_CO_SOURCES posix/co_valgrind.c)
+else()
+  list(APPEND AIOCTX_CO_SOURCES posix/co_valgrind_none.c)
+endif()
+
+# The directory of co_check.h. The files that switch are not instrumented themselves.
+set(AIOCTX_CO_CHECK none)
+foreach(checker address thread)
+  if("${AIOCTX_SANITIZE}" MATCHES "${checker}" OR "${CMAKE_C_FLAGS}" MATCHES "-fsanitize=[^ ]*${checker}")
+    set(AIOCTX_CO_CHECK ${checker})
+    set_property(SOURCE ${AIOCTX_CO_SOURCES} APPEND PROPERTY
+      COMPILE_OPTIONS $<$<COMPILE_LANGUAGE:C>:-fno-sanitize=${checker}>)
+  endif()
+endforeach()
+set_property(SOURCE ${AIOCTX_CO_SOURCES} APPEND PROPERTY
+  INCLUDE_DIRECTORIES ${CMAKE_CURRENT_SOURCE_DIR}/posix/co_check/${AIOCTX_CO_CHECK})
