@@ -49,10 +49,11 @@ typedef struct AioHandler {
     AioWatch watch;
     AioHandlerState state;
     AioHandlerSpec spec;
-    unsigned generation; /* grows with each set: a dispatch under way stops where it changed */
-    unsigned running;    /* callbacks of it on the stack */
-    bool poll_running;   /* the one that busy-polling called is on the stack */
-    bool poll_begun;     /* poll_begin was called, poll_end not yet */
+    unsigned
+        generation;   /* grows with each set and dispatch: one further out stops where it changed */
+    unsigned running; /* callbacks of it on the stack */
+    bool poll_running;              /* the one that busy-polling called is on the stack */
+    bool poll_begun;                /* poll_begin was called, poll_end not yet */
     struct AioHandler *bucket_next; /* linked: the next in the same bucket of the table */
     AioNode node;                   /* linked into AioHandlers.all until it is freed */
     AioNode removed_node;           /* linked into AioHandlers.removed */
@@ -70,7 +71,7 @@ typedef struct AioHandlers {
     AioList ready;       /* linked: watches that a wait found, not dispatched yet */
     AioList changes;     /* linked, owned: asked for by other threads, not applied yet */
     atomic_bool changed; /* `changes` is not empty */
-    unsigned walkers;    /* walks of `all` and dispatches on the stack */
+    unsigned walkers;    /* walks of `all` on the stack */
     unsigned unpollable; /* live ones that can't be busy-polled */
     bool external_off;   /* external watches are out of the poller */
     atomic_uint external_disabled; /* depth of aio_disable_external() */

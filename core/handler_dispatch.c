@@ -33,30 +33,6 @@ static void call_read(AioHandler *handler)
     }
 }
 
-static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned events)
-{
-    unsigned generation = handler->generation;
-    unsigned calls = 0;
-    handler->running++;
-    if (wants_read(handler, events)) {
-        aio__count(ctx, handler_calls);
-        call_read(handler);
-        calls++;
-    }
-    /* The read callback, or another thread, may have replaced, removed or disabled it. */
-    if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
-        aio__handlers_apply(ctx);
-    }
-    if (handler->generation == generation && aio__handler_servable(ctx, handler) &&
-        wants_write(handler, events)) {
-        aio__count(ctx, handler_calls);
-        handler->spec.ops.write(handler->spec.opaque);
-        calls++;
-    }
-    handler->running--;
-    return calls;
-}
-
 /*
  * Whether there is something to do about what was found. Where not, the handler leaves the poller, since the system
  * would report the same again and again.
@@ -79,6 +55,39 @@ static bool matters(AioContext *ctx, AioHandler *handler, unsigned events)
     return true;
 }
 
+/*
+ * The read callback, or another thread, may have replaced, removed or disabled the handler; and where a nested
+ * iteration served it, what this one found is out of date.
+ */
+static bool still_writes(AioContext *ctx, AioHandler *handler, unsigned generation)
+{
+    if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
+        aio__handlers_apply(ctx);
+    }
+    return handler->generation == generation && matters(ctx, handler, AIO_WATCH_WRITE);
+}
+
+static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned events)
+{
+    unsigned generation = ++handler->generation;
+    unsigned calls = 0;
+    bool writes = wants_write(handler, events);
+    handler->running++;
+    if (wants_read(handler, events)) {
+        aio__count(ctx, handler_calls);
+        call_read(handler);
+        calls++;
+        writes = writes && still_writes(ctx, handler, generation);
+    }
+    if (writes) {
+        aio__count(ctx, handler_calls);
+        handler->spec.ops.write(handler->spec.opaque);
+        calls++;
+    }
+    handler->running--;
+    return calls;
+}
+
 static unsigned dispatch_one(AioContext *ctx, AioHandler *handler)
 {
     unsigned events = handler->watch.ready;
@@ -96,20 +105,17 @@ static unsigned dispatch_one(AioContext *ctx, AioHandler *handler)
 unsigned aio__handlers_dispatch(AioContext *ctx)
 {
     AioHandlers *handlers = &ctx->handlers;
-    AioNode *node;
     unsigned calls = 0;
-    if (aio__list_empty(&handlers->ready)) {
-        return 0;
-    }
-    handlers->walkers++;
-    while ((node = aio__list_pop(&handlers->ready))) {
-        calls += dispatch_one(ctx, aio__handler_of_watch(aio__watch_of_ready(node)));
-        /* Relaxed: a change that is missed here was asked for while the callback below ran. */
+    while (!aio__list_empty(&handlers->ready)) {
+        /* Relaxed: what is missed here was asked for while the callback below runs. */
         if (atomic_load_explicit(&handlers->changed, memory_order_relaxed)) {
             aio__handlers_apply(ctx);
         }
+        AioNode *node = aio__list_pop(&handlers->ready);
+        if (node) {
+            calls += dispatch_one(ctx, aio__handler_of_watch(aio__watch_of_ready(node)));
+        }
     }
-    handlers->walkers--;
     if (!aio__list_empty(&handlers->removed)) {
         aio__handlers_reap(ctx);
     }
