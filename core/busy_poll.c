@@ -99,36 +99,37 @@ static bool look_at(AioContext *ctx, AioHandler *handler)
     if (handler->poll_running || !handler->spec.ops.poll || !aio__handler_servable(ctx, handler)) {
         return false;
     }
+    unsigned generation = handler->generation;
     handler->poll_running = true;
-    handler->running++;
     found = handler->spec.ops.poll(handler->spec.opaque);
     if (found) {
         aio__count(ctx, handler_calls);
-        if (handler->spec.ops.poll_ready && aio__handler_servable(ctx, handler)) {
+        if (handler->generation == generation && handler->spec.ops.poll_ready &&
+            aio__handler_servable(ctx, handler)) {
             handler->spec.ops.poll_ready(handler->spec.opaque);
         }
     }
-    handler->running--;
     handler->poll_running = false;
     return found;
 }
 
 typedef bool Visit(AioContext *ctx, AioHandler *handler);
 
-/* Visit all handlers, also those that a callback adds. Removed ones stay in the list while it is walked. */
+/* Visit all handlers, also those that a callback adds. The one that is visited stays in the list meanwhile. */
 static bool visit_all(AioContext *ctx, Visit *visit)
 {
     AioHandlers *handlers = &ctx->handlers;
     bool was_looking = ctx->busy.looking;
     bool found = false;
-    handlers->walkers++;
     ctx->busy.looking = true;
     for (AioNode *node = aio__list_first(&handlers->all); node;
          node = aio__list_next(&handlers->all, node)) {
-        found |= visit(ctx, aio__handler_of_node(node));
+        AioHandler *handler = aio__handler_of_node(node);
+        handler->running++;
+        found |= visit(ctx, handler);
+        handler->running--;
     }
     ctx->busy.looking = was_looking;
-    handlers->walkers--;
     return found;
 }
 

@@ -9,7 +9,6 @@
  */
 #include "core/handler.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -249,11 +248,9 @@ void aio__handlers_reap(AioContext *ctx)
         if (!aio__list_empty(&handler->waiters)) {
             aio__handler_release_waiters(handlers, handler);
         }
-        if (handlers->walkers == 0) {
-            aio__node_unlink(&handler->node);
-            aio__node_unlink(node);
-            aio__free(handler);
-        }
+        aio__node_unlink(&handler->node);
+        aio__node_unlink(node);
+        aio__free(handler);
     }
 }
 
@@ -289,7 +286,6 @@ void aio__handlers_retire_all(AioContext *ctx)
 void aio__handlers_destroy(AioContext *ctx)
 {
     AioHandlers *handlers = &ctx->handlers;
-    assert(handlers->walkers == 0);
     aio__handlers_reap(ctx);
     aio__cond_destroy(&handlers->released);
     aio__mutex_destroy(&handlers->lock);

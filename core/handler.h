@@ -35,7 +35,7 @@ typedef struct AioHandlerSpec {
  *                      |  ^------------------ set -----------------+
  *                      |  remove                                   | remove
  *                      +----------------> REMOVED <----------------+
- *                                            |  no walk sees it and the watch is IDLE
+ *                                            |  nothing of it runs and the watch is IDLE
  *                                            v
  *                                          freed, at one place: aio__handlers_reap()
  */
@@ -49,11 +49,10 @@ typedef struct AioHandler {
     AioWatch watch;
     AioHandlerState state;
     AioHandlerSpec spec;
-    unsigned
-        generation;   /* grows with each set and dispatch: one further out stops where it changed */
-    unsigned running; /* callbacks of it on the stack */
-    bool poll_running;              /* the one that busy-polling called is on the stack */
-    bool poll_begun;                /* poll_begin was called, poll_end not yet */
+    unsigned generation; /* grows with each set and dispatch: those further out stop at that */
+    unsigned running;    /* callbacks of it on the stack, and walks that stand at it */
+    bool poll_running;   /* the one that busy-polling called is on the stack */
+    bool poll_begun;     /* poll_begin was called, poll_end not yet */
     struct AioHandler *bucket_next; /* linked: the next in the same bucket of the table */
     AioNode node;                   /* linked into AioHandlers.all until it is freed */
     AioNode removed_node;           /* linked into AioHandlers.removed */
@@ -71,7 +70,6 @@ typedef struct AioHandlers {
     AioList ready;       /* linked: watches that a wait found, not dispatched yet */
     AioList changes;     /* linked, owned: asked for by other threads, not applied yet */
     atomic_bool changed; /* `changes` is not empty */
-    unsigned walkers;    /* walks of `all` on the stack */
     unsigned unpollable; /* live ones that can't be busy-polled */
     bool external_off;   /* external watches are out of the poller */
     atomic_uint external_disabled; /* depth of aio_disable_external() */

@@ -527,6 +527,48 @@ static void non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not(voi
     fixture_context_free(ctx);
 }
 
+static void take_over_polling(Probe *probe)
+{
+    probe_set(probe->arg, PROBE_READ | PROBE_POLL | PROBE_READY, 0);
+}
+
+/* Have the context busy-poll in its next blocking call. */
+static void open_window(Probe *probe)
+{
+    aio_context_set_poll_params(probe->ctx, 1000000000, 0, 0, NULL);
+    probe_ping(probe);
+    assert_true(drive(probe->ctx, true));
+}
+
+static void ready_callback_is_called_only_for_what_its_own_poll_callback_found(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open(&a, ctx);
+    b = (Probe){.ctx = ctx, .pair = a.pair};
+    a.found = true;
+    a.on_poll = take_over_polling;
+    a.arg = &b;
+    probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_READY, 0);
+    open_window(&a);
+    assert_int_equal(a.polls, 0);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.polls, 1);
+    assert_int_equal(a.readies + b.readies, 0);
+    b.found = true;
+    assert_true(drive(ctx, true));
+    assert_int_equal(b.readies, 1);
+    a.on_poll = probe_remove;
+    probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_READY, 0);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.polls, 2);
+    assert_int_equal(a.readies, 0);
+    assert_int_equal(probe_handlers(ctx), 0);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
 static void set_fd_poll_of_an_unknown_descriptor_does_nothing(void **state)
 {
     (void)state;
@@ -562,6 +604,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(void_forms_record_their_errors),
     cmocka_unit_test(notifier_is_seen_by_each_non_blocking_call),
     cmocka_unit_test(non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not),
+    cmocka_unit_test(ready_callback_is_called_only_for_what_its_own_poll_callback_found),
     cmocka_unit_test(set_fd_poll_of_an_unknown_descriptor_does_nothing),
 };
 TEST_MAIN(tests)
