@@ -110,8 +110,8 @@ static bool needs_worker(const AioThreadPool *pool)
     return pool->retry_ns == 0 || aio__monotonic_ns() >= pool->retry_ns;
 }
 
-/* See that somebody comes for queued work. With the lock. */
-static Errand summon(AioThreadPool *pool)
+/* See that somebody comes for queued work, a new worker, too, where the caller can start one. With the lock. */
+static Errand summon(AioThreadPool *pool, bool can_start)
 {
     Errand errand = {.wake = NULL};
     if (pool->queued > 0 && !pool->calling && !aio__list_empty(&pool->idle)) {
@@ -119,7 +119,7 @@ static Errand summon(AioThreadPool *pool)
         errand.wake->state = WORKER_CALLED;
         pool->calling = true;
     }
-    if (!pool->starting && pool->arriving == 0 && needs_worker(pool)) {
+    if (can_start && !pool->starting && pool->arriving == 0 && needs_worker(pool)) {
         pool->starting = errand.start = true;
     }
     return errand;
@@ -130,6 +130,12 @@ static void wake(Worker *worker)
     if (worker) {
         aio__cond_signal(&worker->wake);
     }
+}
+
+/* Whether there are more than `wanted`, and this one can be let go. With the lock. */
+static bool is_surplus(const AioThreadPool *pool, const Worker *self, int wanted)
+{
+    return pool->live > wanted && self->known;
 }
 
 /* Wait for work. Returns whether to go on; with the lock. */
@@ -144,7 +150,7 @@ static bool wait_for_call(AioThreadPool *pool, Worker *self)
         } else {
             aio__cond_wait(&self->wake, &pool->lock);
         }
-        if (!in_time && self->state == WORKER_WAITING && pool->live > pool->min) {
+        if (!in_time && self->state == WORKER_WAITING && is_surplus(pool, self, pool->min)) {
             aio__node_unlink(&self->node);
             return false;
         }
@@ -156,12 +162,12 @@ static bool wait_for_call(AioThreadPool *pool, Worker *self)
 
 /*
  * The end of a worker; drops the lock. It waits for the one that left before it, so that whoever joins the last
- * has joined all.
+ * has joined all. Where it was called for work, another worker is there and waits for a call.
  */
 static void leave(AioThreadPool *pool, Worker *self)
 {
     self->state = WORKER_LEAVING;
-    while (!self->known) {
+    while (!self->known) { /* only where the pool ends: otherwise it would not be surplus */
         aio__cond_wait(&self->wake, &pool->lock);
     }
     Worker *former = pool->left;
@@ -169,7 +175,9 @@ static void leave(AioThreadPool *pool, Worker *self)
     if (--pool->live == 0) {
         aio__cond_signal(&pool->empty);
     }
+    Worker *next = summon(pool, false).wake;
     aio__mutex_unlock(&pool->lock);
+    wake(next);
     if (former) {
         aio__thread_join(&former->thread);
         aio__mutex_lock(&pool->lock);
@@ -189,7 +197,7 @@ static void run_worker(void *opaque)
     aio__mutex_lock(&pool->lock);
     self->state = WORKER_WORKING;
     pool->arriving--;
-    while (!pool->ending && pool->live <= pool->max) {
+    while (!pool->ending && !is_surplus(pool, self, pool->max)) {
         AioNode *node = aio__list_pop(&pool->queue);
         if (!node && !fresh) {
             if (!wait_for_call(pool, self)) {
@@ -201,7 +209,7 @@ static void run_worker(void *opaque)
             pool->queued--;
             work_of_node(node)->state = AIO_POOL_WORK_TAKEN;
         }
-        Errand errand = summon(pool);
+        Errand errand = summon(pool, true);
         fresh = false;
         aio__mutex_unlock(&pool->lock);
         wake(errand.wake);
@@ -359,32 +367,49 @@ int aio__thread_pool_busy(const AioThreadPool *pool)
     return pool->busy;
 }
 
+/* With the lock. */
+static void unqueue(AioThreadPool *pool, AioPoolWork *work, AioPoolWorkState state)
+{
+    aio__node_unlink(&work->node);
+    pool->queued--;
+    work->state = state;
+}
+
+/* Start the first worker, for this work. Where that fails nobody can have taken it. */
+static int start_first_worker(AioThreadPool *pool, AioPoolWork *work)
+{
+    int error = start_worker(pool);
+    if (error) {
+        aio__mutex_lock(&pool->lock);
+        unqueue(pool, work, AIO_POOL_WORK_IDLE);
+        aio__mutex_unlock(&pool->lock);
+    }
+    return error;
+}
+
 int aio__thread_pool_queue(AioThreadPool *pool, AioPoolWork *work)
 {
+    Errand errand = {.wake = NULL};
+    int error = 0;
     assert(aio__may_submit(pool->ctx));
     assert(work->state == AIO_POOL_WORK_IDLE);
     aio__mutex_lock(&pool->lock);
-    if (pool->live == 0) {
-        /* Only now can the caller be told that there will be no worker. None arrives in between, as none is
-         * there to start one. */
-        aio__mutex_unlock(&pool->lock);
-        int error = start_worker(pool);
-        if (error) {
-            return error;
-        }
-        aio__mutex_lock(&pool->lock);
-    }
+    bool is_first = pool->live == 0;
     work->state = AIO_POOL_WORK_QUEUED;
     aio__list_push(&pool->queue, &work->node);
     pool->queued++;
-    Errand errand = summon(pool);
+    if (!is_first) {
+        errand = summon(pool, true);
+    }
     aio__mutex_unlock(&pool->lock);
-    pool->busy++;
     wake(errand.wake);
     if (errand.start) {
         aio_bh_schedule(pool->start_bh);
+    } else if (is_first) {
+        error = start_first_worker(pool, work); /* only now can the caller be told */
     }
-    return 0;
+    pool->busy += !error;
+    return error;
 }
 
 void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work)
@@ -402,9 +427,7 @@ void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work)
     aio__mutex_lock(&pool->lock);
     bool taken_back = work->state == AIO_POOL_WORK_QUEUED;
     if (taken_back) {
-        aio__node_unlink(&work->node);
-        pool->queued--;
-        work->state = AIO_POOL_WORK_CANCELLED;
+        unqueue(pool, work, AIO_POOL_WORK_CANCELLED);
     }
     aio__mutex_unlock(&pool->lock);
     if (taken_back) {
@@ -420,7 +443,7 @@ void aio__thread_pool_bound(AioThreadPool *pool, int min, int max)
     pool->min = min;
     pool->max = max;
     call_all(pool);
-    bool start = summon(pool).start; /* nobody is left waiting who could be woken */
+    bool start = summon(pool, true).start; /* nobody is left waiting who could be woken */
     aio__mutex_unlock(&pool->lock);
     if (start) {
         aio_bh_schedule(pool->start_bh);

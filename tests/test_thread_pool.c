@@ -559,6 +559,64 @@ static void pools_take_no_descriptors(void **state)
     free(contexts);
 }
 
+/* Submits and completes some jobs each time that it holds the context. */
+static void use_shared_context(void *opaque)
+{
+    AioContext *ctx = opaque;
+    for (int i = 0; i < 100; i++) {
+        Job jobs[3] = {{0}};
+        aio_context_acquire(ctx);
+        for (int k = 0; k < 3; k++) {
+            aio_thread_pool_submit(aio_get_thread_pool(ctx), work, &jobs[k], done, &jobs[k], NULL);
+        }
+        while (!jobs[0].done || !jobs[1].done || !jobs[2].done) {
+            aio_poll(ctx, true);
+        }
+        aio_context_release(ctx);
+    }
+}
+
+static void pool_of_a_shared_context_serves_whoever_holds_it(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context_flags(AIO_CONTEXT_SHARED);
+    FixtureThread *other = fixture_thread_start(use_shared_context, ctx);
+    use_shared_context(ctx);
+    fixture_thread_join(other);
+    aio_context_unref(ctx);
+}
+
+typedef struct HandOver {
+    AioContext *ctx;
+    Job job;
+} HandOver;
+
+static void complete_elsewhere(void *opaque)
+{
+    HandOver *hand_over = opaque;
+    aio_context_bind(hand_over->ctx);
+    while (!hand_over->job.done) {
+        aio_poll(hand_over->ctx, true);
+    }
+    aio_context_unbind(hand_over->ctx);
+}
+
+static void jobs_complete_in_the_home_thread_of_the_moment(void **state)
+{
+    (void)state;
+    atomic_int gate = 0;
+    HandOver hand_over = {.ctx = fixture_context(), .job = {.gate = &gate}};
+    drive(hand_over.ctx, false);
+    submit(hand_over.ctx, &hand_over.job);
+    aio_context_unbind(hand_over.ctx);
+    FixtureThread *other = fixture_thread_start(complete_elsewhere, &hand_over);
+    atomic_store(&gate, 1);
+    fixture_thread_join(other);
+    assert_int_equal(hand_over.job.done, 1);
+    assert_ptr_not_equal(hand_over.job.home, &here);
+    fixture_context_free(hand_over.ctx);
+}
+
 typedef struct Pinned {
     bool pinned;
     int cores[3];
@@ -690,6 +748,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(many_more_jobs_than_workers_complete),
     cmocka_unit_test(pools_come_and_go_with_their_contexts),
     cmocka_unit_test(pools_take_no_descriptors),
+    cmocka_unit_test(pool_of_a_shared_context_serves_whoever_holds_it),
+    cmocka_unit_test(jobs_complete_in_the_home_thread_of_the_moment),
     cmocka_unit_test(workers_run_where_their_home_thread_may),
     cmocka_unit_test(freeing_a_context_with_a_job_is_fatal),
     cmocka_unit_test(completions_end_busy_polling),

@@ -164,6 +164,37 @@ static void busy_counts_what_is_not_done(void **state)
     fixture_context_free(ctx);
 }
 
+static void workers_that_come_and_go_strand_no_job(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 6 };
+    AioContext *ctx = fixture_context();
+    AioThreadPool *pool = aio_get_thread_pool(ctx);
+    unsigned random = 1;
+    aio__thread_pool_set_patience(pool, 30000); /* about what a job takes to come home */
+    for (unsigned i = 0; i < 1500 * fixture_long(); i++) {
+        Job jobs[AT_ONCE] = {{0}};
+        random = random * 1664525u + 1013904223u;
+        int n = 1 + (int)(random >> 24) % AT_ONCE;
+        int max = 1 + (int)(random >> 16) % 5;
+        if (random & 0x100) {
+            assert_true(aio_thread_pool_set_bounds(pool, (int)(random >> 12) % max, max, NULL));
+        }
+        for (int k = 0; k < n; k++) {
+            assert_non_null(aio_thread_pool_submit(pool, work, &jobs[k], done, &jobs[k], NULL));
+        }
+        if (random & 0x200) {
+            aio_thread_pool_set_bounds(pool, 0, 1 + (int)(random >> 10) % 3, NULL);
+        }
+        for (int k = 0; k < n; k++) {
+            while (!jobs[k].done) {
+                drive(ctx, true);
+            }
+        }
+    }
+    fixture_context_free(ctx);
+}
+
 static void refused_memory_is_an_error_or_does_no_harm(void **state)
 {
     (void)state;
@@ -228,6 +259,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_more_workers_than_jobs_are_started),
     cmocka_unit_test(the_last_to_become_idle_is_called_first),
     cmocka_unit_test(busy_counts_what_is_not_done),
+    cmocka_unit_test(workers_that_come_and_go_strand_no_job),
     cmocka_unit_test(refused_memory_is_an_error_or_does_no_harm),
     cmocka_unit_test(refused_second_thread_leaves_the_work_to_the_first),
 };

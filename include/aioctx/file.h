@@ -1,11 +1,15 @@
 /*
  * Asynchronous file I/O.
  *
- * An AioFile belongs to one context. Requests of one file run in any order and at the same time; a flush
- * covers the writes that completed before it was submitted. Short transfers are completed by the library:
- * a read's result is less than asked for only at the end of the file. A read that the page cache can
- * satisfy may be done inside the call; it still completes later, like every other. Cancellation follows
- * the contract of request.h.
+ * An AioFile belongs to one context and keeps a reference to it. Requests of one file run in any order and at
+ * the same time; a flush covers the writes that completed before it was submitted, through whatever handle of
+ * the same file. Short transfers are completed by the library: a result is less than what was asked for only
+ * where a read meets the end of the file, and a transfer that fails half-way is an error. A read that the page
+ * cache can satisfy may be done inside the call; it still completes later, like every other. So does a request
+ * for no bytes at all, with 0. Cancellation follows the contract of request.h; what a cancelled write had
+ * written by then stays written.
+ *
+ * Files have workers of their own: jobs of aio_get_thread_pool() do not hold them up.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -35,14 +39,16 @@ typedef enum AioFileRequestFlags {
     AIO_FILE_FAST = 1 << 2,    /* write-zeroes: ENOTSUP rather than write data */
 } AioFileRequestFlags;
 
-/* A part of a file that holds data, or reads as zeroes and takes no space. */
+/* A part of a file that holds data, or reads as zeroes: no space is taken for it, or it was never written. */
 typedef struct AioFileExtent {
     int64_t length;
     bool is_hole;
 } AioFileExtent;
 
 /*
- * Open a file by its path (UTF-8 on Windows). Blocks as open(2) does. Returns NULL and an error.
+ * Open a file by its path (UTF-8 on Windows), for reading, writing or both. Blocks as open(2) does. Returns NULL
+ * and an error: EINVAL for flags, EISDIR, ESPIPE for what has no offsets, or what the system says. A file that
+ * is locked by another is not truncated.
  *
  * Thread: home
  */
@@ -50,7 +56,8 @@ AIO_EXPORT AioFile *aio_file_open(AioContext *ctx, const char *path, unsigned fl
                                   AioError **errp);
 
 /*
- * Wrap a handle that is open already; with `own`, aio_file_close() closes it.
+ * Wrap a handle that is open already; with `own`, aio_file_close() closes it. Its file position is moved. NULL
+ * and an error as aio_file_open(), EBADF for what is no open handle.
  *
  * Thread: home
  */
@@ -58,7 +65,8 @@ AIO_EXPORT AioFile *aio_file_from_handle(AioContext *ctx, AioHandle handle, bool
                                          AioError **errp);
 
 /*
- * Close a file. With requests in flight, runs the context until they have completed. NULL is accepted.
+ * Close a file. With requests in flight, runs the context until they have completed; new ones are refused
+ * meanwhile. May be called in a callback, of a request of the same file, too. NULL is accepted.
  *
  * Thread: home, no coroutine
  */
@@ -90,8 +98,10 @@ AIO_EXPORT int aio_file_extent(AioFile *file, int64_t offset, int64_t length,
 
 /*
  * Read into the pieces of `iov` (the array is copied or consumed before the return, the buffers are
- * borrowed until the completion). Result: the number of bytes, or a negative errno value. NULL and an error
- * where it can't be submitted: EINVAL for a bad offset or count, ENOMEM.
+ * borrowed until the completion; any number of pieces). Result: the number of bytes, or a negative errno value.
+ * NULL and an error where it can't be submitted: EINVAL for a bad offset, length, count or flag, which it names,
+ * EBADF where the file is being closed or not open for that, ENOMEM, or what keeps the first worker from
+ * being started.
  *
  * Thread: home
  */
@@ -125,8 +135,8 @@ AIO_EXPORT AioRequest *aio_file_fdatasync(AioFile *file, AioCompletionFunc *cb, 
                                           AioError **errp);
 
 /*
- * Say that a range is of no use any more; what it reads as afterwards is not defined. -ENOTSUP where the
- * file system can't.
+ * Say that a range is of no use any more; what it reads as afterwards is not defined, and the size stays.
+ * -ENOTSUP where the file system can't.
  *
  * Thread: home
  */
@@ -134,7 +144,8 @@ AIO_EXPORT AioRequest *aio_file_discard(AioFile *file, int64_t offset, int64_t l
                                         AioCompletionFunc *cb, void *opaque, AioError **errp);
 
 /*
- * Make a range read as zeroes. `flags`: AIO_FILE_NO_HOLE, AIO_FILE_FAST, AIO_FILE_FUA.
+ * Make a range read as zeroes; beyond the end the file becomes longer. `flags`: AIO_FILE_NO_HOLE,
+ * AIO_FILE_FAST, AIO_FILE_FUA.
  *
  * Thread: home
  */

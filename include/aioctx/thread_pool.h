@@ -1,8 +1,9 @@
 /*
  * The thread pool of a context: blocking work done elsewhere, completed at home.
  *
- * Jobs start in the order in which they were submitted. Workers are started as there is work, wait 10 s for
- * more, and no more of them are woken than there are jobs.
+ * Jobs start in the order in which they were submitted. Workers are started as there is work, from the home
+ * thread or from one another, so that they inherit where it may run; they wait 10 s for more, and no more of them
+ * are woken than there are jobs. Where no further thread can be started, those that are there do the work.
  *
  * SPDX-License-Identifier: MIT
  */
