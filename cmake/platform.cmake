@@ -1,7 +1,7 @@
 # Chooses the files of this system. The order of the aioctx_poller() lines is the rank of the pollers.
 include(CheckSymbolExists)
 
-set(AIOCTX_PLATFORM_SOURCES posix/thread.c posix/clock.c posix/stack.c posix/system.c posix/file_io.c)
+set(AIOCTX_PLATFORM_SOURCES posix/thread.c posix/cond.c posix/clock.c posix/stack.c posix/system.c posix/file_io.c)
 set(AIOCTX_POLLERS)
 macro(aioctx_poller name option source)
   if(${option})
@@ -27,9 +27,9 @@ else()
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  list(APPEND AIOCTX_PLATFORM_SOURCES linux/system.c linux/cond.c linux/file_extra.c)
+  list(APPEND AIOCTX_PLATFORM_SOURCES linux/system.c linux/file_extra.c)
 else()
-  list(APPEND AIOCTX_PLATFORM_SOURCES posix/system_generic.c posix/cond.c posix/file_extra_generic.c)
+  list(APPEND AIOCTX_PLATFORM_SOURCES posix/system_generic.c posix/file_extra_generic.c)
 endif()
 
 set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)

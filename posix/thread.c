@@ -1,5 +1,5 @@
 /*
- * Threads and mutexes on POSIX threads. Condition variables are in linux/cond.c, elsewhere in posix/cond.c.
+ * Threads and mutexes on POSIX threads. Condition variables are in cond.c.
  *
  * SPDX-License-Identifier: MIT
  */
