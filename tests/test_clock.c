@@ -357,7 +357,9 @@ static void disabling_waits_for_callbacks(void **state)
         threads[i] = fixture_thread_start(run_until_stopped, ctx[i]);
     }
     int moved = 0;
-    for (unsigned round = 0; round < 50 * fixture_long(); round++) {
+    int64_t end = fixture_now_ns() + 10 * SECOND; /* the threads may be slow to begin */
+    for (unsigned round = 0; round < 50 * fixture_long() || (moved == 0 && fixture_now_ns() < end);
+         round++) {
         aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
         fixture_yield();
         aio_clock_enable(AIO_CLOCK_VIRTUAL, false);
