@@ -17,14 +17,8 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "core/compiler.h"
 #include "core/thread_pool.h"
-
-#if defined(__GNUC__)
-/* A coroutine may be in another thread after a call: no caller may keep the address of a thread-local. */
-#define NOT_INLINED __attribute__((noinline))
-#else
-#define NOT_INLINED
-#endif
 
 static atomic_uintptr_t last_thread_id;
 static atomic_flag owners_lock = ATOMIC_FLAG_INIT;
@@ -36,7 +30,7 @@ static _Thread_local AioContext *running;        /* borrowed: the innermost */
 static _Thread_local AioContext *first_owned;    /* borrowed for as long as the generation stands */
 static _Thread_local unsigned first_owned_as_of; /* a generation; 0: none */
 
-NOT_INLINED uintptr_t aio__thread_id(void)
+AIO__NOT_INLINED uintptr_t aio__thread_id(void)
 {
     if (thread_id == 0) {
         thread_id = atomic_fetch_add_explicit(&last_thread_id, 1, memory_order_relaxed) + 1;
@@ -44,7 +38,7 @@ NOT_INLINED uintptr_t aio__thread_id(void)
     return thread_id;
 }
 
-NOT_INLINED AioContext *aio__set_running(AioContext *ctx)
+AIO__NOT_INLINED AioContext *aio__set_running(AioContext *ctx)
 {
     AioContext *before = running;
     running = ctx;
@@ -104,7 +98,7 @@ static AioContext *find_owned(uintptr_t owner)
     return found;
 }
 
-NOT_INLINED AioContext *aio_context_current(void)
+AIO__NOT_INLINED AioContext *aio_context_current(void)
 {
     if (running) {
         return running;
