@@ -390,9 +390,11 @@ no_poller:
     aio__mutex_destroy(&ctx->lock);
     aio__free(ctx->pollers_refused);
     aio__free(ctx->name);
-no_name:
     aio__free(ctx);
     return NULL;
+
+no_name:
+    aio__free(ctx);
 no_context:
     aio_error_set(errp, ENOMEM, "No memory for a context");
     return NULL;
