@@ -237,7 +237,7 @@ void aio__context_finalize(AioContext *ctx)
     ctx->poller = NULL;
     aio__notify_destroy(ctx);
     aio__handlers_destroy(ctx);
-    if (aio__node_linked(&ctx->owned_node)) {
+    if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != 0) {
         set_owner(ctx, 0);
     }
     aio_error_free(ctx->error);
