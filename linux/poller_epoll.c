@@ -7,7 +7,6 @@
  *    others; the first one has the epoll descriptor made anew.
  *  - Regular files and some devices are refused (EPERM), since they are always ready. That is how they
  *    are reported, as poll(2) does.
- *  - epoll_wait(2) counts in milliseconds; epoll_pwait2(2) is used where the kernel has it.
  *  - A child of fork(2) shares the set; it must not take its parent's descriptors out.
  * More than one batch of events stays in the kernel, which serves its ready list in rotation.
  *
@@ -17,48 +16,29 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/alloc.h"
 #include "core/poller.h"
-
-#ifdef SYS_epoll_pwait2
-#include <linux/time_types.h>
-#endif
+#include "linux/epoll_sleep.h"
+#include "linux/slots.h"
 
 #define BATCH 128
 #define NAP_NS 10000000
 
 extern const AioPollerOps aio__poller_epoll;
 
-typedef enum SlotState {
-    SLOT_FREE,   /* `next_free` says which is the next */
-    SLOT_KERNEL, /* registered with epoll */
-    SLOT_ALWAYS, /* epoll refuses it: always ready; linked into `always` */
-} SlotState;
-
-typedef struct Slot {
-    SlotState state;
-    uint32_t generation; /* changes when what the kernel knows of the slot is void */
-    uint32_t next_free;
-    AioWatch *watch; /* borrowed until update(0) */
-} Slot;
-
 typedef struct EpollPoller {
     AioPoller poller;
     int fd;
     pid_t pid;
-    Slot *slots; /* owned; a watch's `own` is its index */
-    uint32_t slot_count;
-    uint32_t first_free; /* slot_count: none */
-    bool stale;          /* the kernel holds a registration that nobody can remove */
-    bool has_pwait2;
-    AioList always; /* linked by own_node */
+    AioSlots slots;
+    AioList always; /* linked by own_node: the kernel refuses them */
     AioList failed; /* linked by own_node: to be reported by the next wait */
+    bool stale;     /* the kernel holds a registration that nobody can remove */
+    bool no_pwait2;
 } EpollPoller;
 
 static EpollPoller *epoll_poller(AioPoller *poller)
@@ -85,7 +65,6 @@ static int epoll_open(AioPoller **poller)
     }
     self->poller.ops = &aio__poller_epoll;
     self->pid = getpid();
-    self->has_pwait2 = true;
     aio__list_init(&self->always);
     aio__list_init(&self->failed);
     *poller = &self->poller;
@@ -96,66 +75,13 @@ static void epoll_close(AioPoller *poller)
 {
     EpollPoller *self = epoll_poller(poller);
     close(self->fd);
-    aio__free(self->slots);
+    aio__free(self->slots.slots);
     aio__free(self);
 }
 
-/* Slots. */
-
-static int grow_slots(EpollPoller *self)
-{
-    uint32_t count = self->slot_count ? self->slot_count * 2 : 16;
-    Slot *slots = aio__realloc(self->slots, count * sizeof(*slots));
-    if (!slots) {
-        return -ENOMEM;
-    }
-    for (uint32_t i = self->slot_count; i < count; i++) {
-        slots[i] = (Slot){.state = SLOT_FREE, .next_free = i + 1};
-    }
-    self->slots = slots;
-    self->first_free = self->slot_count;
-    self->slot_count = count;
-    return 0;
-}
-
-static Slot *slot_of(EpollPoller *self, const AioWatch *watch)
-{
-    return &self->slots[watch->own];
-}
-
-static int take_slot(EpollPoller *self, AioWatch *watch)
-{
-    if (self->first_free == self->slot_count && grow_slots(self) < 0) {
-        return -ENOMEM;
-    }
-    watch->own = self->first_free;
-    Slot *slot = slot_of(self, watch);
-    self->first_free = slot->next_free;
-    slot->state = SLOT_KERNEL;
-    slot->watch = watch;
-    watch->state = AIO_WATCH_ARMED;
-    return 0;
-}
-
-static void release_slot(EpollPoller *self, AioWatch *watch)
-{
-    Slot *slot = slot_of(self, watch);
-    aio__node_unlink(&watch->own_node);
-    slot->state = SLOT_FREE;
-    slot->generation++;
-    slot->watch = NULL;
-    slot->next_free = self->first_free;
-    self->first_free = (uint32_t)watch->own;
-    watch->state = AIO_WATCH_IDLE;
-    watch->wanted = 0;
-}
-
-/* Updates. */
-
 static int control(EpollPoller *self, int fd, int op, AioWatch *watch)
 {
-    const Slot *slot = slot_of(self, watch);
-    struct epoll_event event = {.data.u64 = (uint64_t)slot->generation << 32 | watch->own};
+    struct epoll_event event = {.data.u64 = aio__slot_tag(&self->slots, watch)};
     event.events |= watch->wanted & AIO_WATCH_READ ? EPOLLIN : 0;
     event.events |= watch->wanted & AIO_WATCH_WRITE ? EPOLLOUT : 0;
     event.events |= watch->wanted & AIO_WATCH_EDGE ? EPOLLET : 0;
@@ -165,7 +91,7 @@ static int control(EpollPoller *self, int fd, int op, AioWatch *watch)
 static void fail(EpollPoller *self, AioWatch *watch, int error)
 {
     if (watch->state == AIO_WATCH_ARMED) {
-        release_slot(self, watch);
+        aio__slot_release(&self->slots, watch);
     }
     watch->wanted = 0;
     watch->error = error;
@@ -181,7 +107,7 @@ static void add(EpollPoller *self, int fd, AioWatch *watch)
         error = control(self, fd, EPOLL_CTL_MOD, watch);
     }
     if (error == -EPERM) {
-        slot_of(self, watch)->state = SLOT_ALWAYS;
+        aio__slot_of(&self->slots, watch)->state = AIO_SLOT_ALWAYS;
         aio__list_push(&self->always, &watch->own_node);
     } else if (error) {
         fail(self, watch, error);
@@ -190,13 +116,13 @@ static void add(EpollPoller *self, int fd, AioWatch *watch)
 
 static void modify(EpollPoller *self, AioWatch *watch)
 {
-    Slot *slot = slot_of(self, watch);
+    AioSlot *slot = aio__slot_of(&self->slots, watch);
     int error =
-        slot->state == SLOT_KERNEL ? control(self, self->fd, EPOLL_CTL_MOD, watch) : -ENOENT;
+        slot->state == AIO_SLOT_KERNEL ? control(self, self->fd, EPOLL_CTL_MOD, watch) : -ENOENT;
     if (error == -ENOENT || error == -EPERM) {
         /* Closed, and the number reused, without a removal: what the kernel may still report is void. */
         aio__node_unlink(&watch->own_node);
-        slot->state = SLOT_KERNEL;
+        slot->state = AIO_SLOT_KERNEL;
         slot->generation++;
         add(self, self->fd, watch);
     } else if (error) {
@@ -207,10 +133,10 @@ static void modify(EpollPoller *self, AioWatch *watch)
 static void epoll_remove(EpollPoller *self, AioWatch *watch)
 {
     if (watch->state == AIO_WATCH_ARMED) {
-        if (slot_of(self, watch)->state == SLOT_KERNEL && getpid() == self->pid) {
+        if (aio__slot_of(&self->slots, watch)->state == AIO_SLOT_KERNEL && getpid() == self->pid) {
             control(self, self->fd, EPOLL_CTL_DEL, watch); /* fails where it was closed first */
         }
-        release_slot(self, watch);
+        aio__slot_release(&self->slots, watch);
     }
     aio__node_unlink(&watch->own_node);
     watch->wanted = 0;
@@ -226,7 +152,7 @@ static void epoll_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
     watch->wanted = wanted;
     if (watch->state == AIO_WATCH_IDLE) {
         aio__node_unlink(&watch->own_node); /* it may have failed before */
-        if (take_slot(self, watch) < 0) {
+        if (aio__slot_take(&self->slots, watch) < 0) {
             fail(self, watch, -ENOMEM);
         } else {
             add(self, self->fd, watch);
@@ -246,9 +172,9 @@ static void rebuild(EpollPoller *self)
     if (fd < 0) {
         return;
     }
-    for (uint32_t i = 0; i < self->slot_count; i++) {
-        if (self->slots[i].state == SLOT_KERNEL) {
-            add(self, fd, self->slots[i].watch);
+    for (uint32_t i = 0; i < self->slots.count; i++) {
+        if (self->slots.slots[i].state == AIO_SLOT_KERNEL) {
+            add(self, fd, self->slots.slots[i].watch);
         }
     }
     dup3(fd, self->fd, O_CLOEXEC);
@@ -256,50 +182,12 @@ static void rebuild(EpollPoller *self)
     self->stale = false;
 }
 
-/* Waiting. */
-
 /* In the place of a sleep in a set that can't be made anew: a stale registration would end that at once. */
 static void nap(int64_t timeout_ns)
 {
     bool cut = timeout_ns < 0 || timeout_ns > NAP_NS;
     struct timespec time = {.tv_nsec = (long)(cut ? NAP_NS : timeout_ns)};
     nanosleep(&time, NULL);
-}
-
-static int wait_ms(EpollPoller *self, struct epoll_event *events, int64_t timeout_ns)
-{
-    const int64_t ms = 1000000;
-    bool cut = timeout_ns > INT_MAX * ms;
-    int timeout = -1;
-    if (timeout_ns >= 0) {
-        timeout = cut ? INT_MAX : (int)(timeout_ns / ms + (timeout_ns % ms != 0));
-    }
-    int n = epoll_wait(self->fd, events, BATCH, timeout);
-    if (n == 0 && cut) {
-        return -EINTR; /* the time is not up yet */
-    }
-    return n < 0 ? -errno : n;
-}
-
-static int wait_ns(EpollPoller *self, struct epoll_event *events, int64_t timeout_ns)
-{
-#ifdef SYS_epoll_pwait2
-    if (timeout_ns > 0 && self->has_pwait2) {
-        struct __kernel_timespec timeout = {
-            .tv_sec = timeout_ns / 1000000000,
-            .tv_nsec = timeout_ns % 1000000000,
-        };
-        long n = syscall(SYS_epoll_pwait2, self->fd, events, BATCH, &timeout, NULL, (size_t)0);
-        if (n >= 0) {
-            return (int)n;
-        }
-        if (errno != ENOSYS && errno != EPERM) { /* EPERM: an old seccomp filter */
-            return -errno;
-        }
-        self->has_pwait2 = false;
-    }
-#endif
-    return wait_ms(self, events, timeout_ns);
 }
 
 static unsigned ready_of(uint32_t events)
@@ -316,14 +204,12 @@ static int report(EpollPoller *self, const struct epoll_event *events, int count
 {
     int found = 0;
     for (int i = 0; i < count; i++) {
-        uint32_t index = (uint32_t)events[i].data.u64;
-        uint32_t generation = (uint32_t)(events[i].data.u64 >> 32);
-        const Slot *slot = &self->slots[index];
-        if (slot->state != SLOT_KERNEL || slot->generation != generation) {
+        AioWatch *watch = aio__slot_watch(&self->slots, events[i].data.u64);
+        if (!watch) {
             self->stale = true;
             continue;
         }
-        aio__watch_set_ready(slot->watch, ready_of(events[i].events), ready);
+        aio__watch_set_ready(watch, ready_of(events[i].events), ready);
         found++;
     }
     return found;
@@ -364,7 +250,8 @@ static int epoll_wait_ready(AioPoller *poller, int64_t timeout_ns, AioList *read
     if (napped) {
         nap(timeout_ns);
     }
-    int count = wait_ns(self, events, own || napped ? 0 : timeout_ns);
+    int count =
+        aio__epoll_sleep(self->fd, events, BATCH, own || napped ? 0 : timeout_ns, &self->no_pwait2);
     if (count <= 0) {
         return own ? own : napped ? -EINTR : count;
     }
