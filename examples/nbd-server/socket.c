@@ -1,0 +1,241 @@
+/*
+ * Receive and send of coroutines. Both try first and wait only where the system says that it would block,
+ * so that a busy connection costs one recvmsg(2) for many requests and one sendmsg(2) for a reply.
+ * It knows nothing of NBD. What it keeps: whoever waits is woken exactly once, by readiness, by the timer or by
+ * a failure, and after that wake this code no longer touches the socket, for the coroutine may have freed it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "socket.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { IN_A_ROW = 8 }; /* receives without a wait */
+
+static int64_t now_ns(void)
+{
+    return aio_clock_get_ns(AIO_CLOCK_REALTIME);
+}
+
+static void ready(Socket *sock, SocketSide *side);
+
+static void readable(void *opaque)
+{
+    Socket *sock = opaque;
+    ready(sock, &sock->in);
+}
+
+static void writable(void *opaque)
+{
+    Socket *sock = opaque;
+    ready(sock, &sock->out);
+}
+
+/* Register what is watched now. */
+static int watch(Socket *sock)
+{
+    AioHandlerOps ops = {
+        .size = sizeof(ops),
+        .read = sock->in.watched ? readable : NULL,
+        .write = sock->out.watched ? writable : NULL,
+    };
+    AioError *error = NULL;
+    if (!aio_handler_set(sock->ctx, sock->fd, AIO_HANDLE_SOCKET, 0, &ops, sock, &error)) {
+        int code = aio_error_code(error);
+        aio_error_free(error);
+        return -code;
+    }
+    return 0;
+}
+
+static void wake(AioContext *ctx, AioCoroutine *co)
+{
+    if (co)
+        aio_co_enter(ctx, co);
+}
+
+static AioCoroutine *take_waiter(SocketSide *side)
+{
+    AioCoroutine *co = side->waiter;
+    side->waiter = NULL;
+    return co;
+}
+
+static void ready(Socket *sock, SocketSide *side)
+{
+    AioCoroutine *co = take_waiter(side);
+    if (!co) {
+        /* Nobody reads this for now (too much in flight): asking on would make the loop spin. */
+        side->watched = false;
+        watch(sock); /* fewer events: can't fail */
+        return;
+    }
+    wake(sock->ctx, co);
+}
+
+/*
+ * The timer stands at the earliest deadline of the waits so far. Most waits end long before theirs, and leave it
+ * alone: when it fires, it looks what is really due.
+ */
+static void timer_fired(void *opaque)
+{
+    Socket *sock = opaque;
+    SocketSide *sides[] = {&sock->in, &sock->out};
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < 2; i++) {
+        if (sides[i]->waiter && sides[i]->deadline < next)
+            next = sides[i]->deadline;
+    }
+    if (next <= now_ns())
+        socket_fail(sock, -ETIMEDOUT);
+    else if (next < INT64_MAX)
+        aio_timer_mod_ns(&sock->timer, next);
+}
+
+static int wait_for(Socket *sock, SocketSide *side, int64_t timeout_ns)
+{
+    if (side->error)
+        return side->error;
+    if (!side->watched) {
+        side->watched = true;
+        int err = watch(sock);
+        if (err) {
+            side->watched = false;
+            return err;
+        }
+    }
+    side->deadline = INT64_MAX;
+    if (timeout_ns >= 0) {
+        side->deadline = now_ns() + timeout_ns;
+        aio_timer_mod_anticipate_ns(&sock->timer, side->deadline);
+    }
+    side->waiter = aio_co_self();
+    sock->in_a_row = 0;
+    aio_co_yield();
+    return side->error;
+}
+
+/* A peer that is faster than we are never makes us wait: the loop gets its turn all the same. */
+static void let_others_run(Socket *sock)
+{
+    sock->in_a_row = 0;
+    aio_co_schedule(sock->ctx, aio_co_self());
+    aio_co_yield();
+}
+
+void socket_init(Socket *sock, AioContext *ctx, int fd)
+{
+    *sock = (Socket){.ctx = ctx, .fd = fd};
+    aio_timer_init(ctx, &sock->timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, timer_fired, sock);
+}
+
+void socket_close(Socket *sock)
+{
+    aio_timer_del(&sock->timer);
+    aio_handler_remove(sock->ctx, sock->fd, AIO_HANDLE_SOCKET);
+    close(sock->fd);
+}
+
+ssize_t socket_recv(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)iovcnt};
+    size_t wanted = 0;
+    for (int i = 0; i < iovcnt; i++)
+        wanted += iov[i].iov_len;
+
+    for (;;) {
+        if (++sock->in_a_row > IN_A_ROW)
+            let_others_run(sock);
+        if (sock->in.error)
+            return sock->in.error;
+        if (!sock->exhausted) {
+            ssize_t n = recvmsg(sock->fd, &msg, 0);
+            if (n >= 0) {
+                sock->exhausted = n > 0 && (size_t)n < wanted;
+                return n;
+            }
+            if (errno == EINTR)
+                continue;
+            if (errno != EAGAIN && errno != EWOULDBLOCK)
+                return -errno;
+        }
+        int err = wait_for(sock, &sock->in, timeout_ns);
+        if (err)
+            return err;
+        sock->exhausted = false;
+    }
+}
+
+/* Take n bytes off the front of the pieces. Returns how many pieces are used up. */
+static int advance(struct iovec *iov, int iovcnt, size_t n)
+{
+    int done = 0;
+    while (done < iovcnt && n >= iov[done].iov_len)
+        n -= iov[done++].iov_len;
+    if (done < iovcnt) {
+        iov[done].iov_base = (char *)iov[done].iov_base + n;
+        iov[done].iov_len -= n;
+    }
+    return done;
+}
+
+int socket_send(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns)
+{
+    while (iovcnt > 0) {
+        if (sock->out.error)
+            return sock->out.error;
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)iovcnt};
+        ssize_t n = sendmsg(sock->fd, &msg, MSG_NOSIGNAL);
+        if (n >= 0) {
+            int done = advance(iov, iovcnt, (size_t)n);
+            iov += done;
+            iovcnt -= done;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            int err = wait_for(sock, &sock->out, timeout_ns);
+            if (err)
+                return err;
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+void socket_stop_recv(Socket *sock, int error)
+{
+    if (!sock->in.error)
+        sock->in.error = error;
+    wake(sock->ctx, take_waiter(&sock->in));
+}
+
+void socket_fail(Socket *sock, int error)
+{
+    if (!sock->in.error)
+        sock->in.error = error;
+    if (!sock->out.error)
+        sock->out.error = error;
+    shutdown(sock->fd, SHUT_RDWR);
+
+    /* Whoever is woken first may end the connection: nothing of *sock is read in between. */
+    AioContext *ctx = sock->ctx;
+    AioCoroutine *sender = take_waiter(&sock->out);
+    AioCoroutine *receiver = take_waiter(&sock->in);
+    wake(ctx, sender);
+    wake(ctx, receiver);
+}
+
+void socket_linger(Socket *sock, int64_t timeout_ns)
+{
+    /* A close with input unread would make TCP throw away the replies that the peer has not read yet. */
+    char waste[4096];
+    int64_t end = now_ns() + timeout_ns, left = timeout_ns;
+    struct iovec iov = {.iov_base = waste, .iov_len = sizeof(waste)};
+    if (shutdown(sock->fd, SHUT_WR))
+        return;
+    if (sock->in.error != sock->out.error)
+        sock->in.error = 0; /* only receiving was stopped */
+    while (left > 0 && socket_recv(sock, &iov, 1, left) > 0)
+        left = end - now_ns();
+}
