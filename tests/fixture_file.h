@@ -33,8 +33,11 @@ bool fixture_is_open(AioHandle handle);
 /* No file of this process may become longer than that (-1: as before). False: can't. */
 bool fixture_limit_file_size(int64_t size);
 
-/* A directory, and a device that takes no more data (NULL: there is none). */
+/* A directory; and devices, each NULL where there is none: one that takes no more data, one that takes all and
+ * keeps nothing, one with blocks that may be read. */
 const char *fixture_directory(void);
 const char *fixture_full_device(void);
+const char *fixture_null_device(void);
+const char *fixture_block_device(void);
 
 #endif

@@ -102,3 +102,24 @@ const char *fixture_full_device(void)
 {
     return access("/dev/full", W_OK) == 0 ? "/dev/full" : NULL;
 }
+
+const char *fixture_null_device(void)
+{
+    return access("/dev/null", W_OK) == 0 ? "/dev/null" : NULL;
+}
+
+const char *fixture_block_device(void)
+{
+    static const char *const candidates[] = {"/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop0"};
+    for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+        int fd = open(candidates[i], O_RDONLY | O_CLOEXEC);
+        off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+        if (fd >= 0) {
+            close(fd);
+        }
+        if (size > 0) {
+            return candidates[i];
+        }
+    }
+    return NULL;
+}
