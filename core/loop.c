@@ -181,8 +181,7 @@ bool aio_pending(AioContext *ctx)
     aio__handlers_apply(ctx);
     ask(ctx, 0);
     host_woke(ctx);
-    bool pending =
-        aio__bh_pending(ctx) || aio__handlers_ready(ctx) || aio__timers_timeout_ns(ctx) == 0;
+    bool pending = aio__bh_pending(ctx) || aio__handlers_ready(ctx) || aio__timers_due(ctx);
     end(ctx, outer);
     return pending;
 }
