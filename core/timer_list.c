@@ -30,11 +30,12 @@ static void store(_Atomic uint64_t *moment, uint64_t value)
 static inline void publish(AioTimerList *list)
 {
     uint64_t earliest = aio__timer_set_earliest(&list->set);
-    if (earliest != load(&list->earliest)) {
-        store(&list->earliest, earliest);
-        if (earliest == AIO_TIMERS_NONE) {
-            atomic_store_explicit(&list->slack, false, memory_order_relaxed);
-        }
+    if (earliest == load(&list->earliest)) {
+        return;
+    }
+    store(&list->earliest, earliest);
+    if (earliest == AIO_TIMERS_NONE) {
+        atomic_store_explicit(&list->slack, false, memory_order_relaxed);
     }
 }
 
@@ -44,8 +45,27 @@ static bool has_slack(const AioTimerList *list)
 }
 
 /*
- * Whether the loop has to look again: it may be asleep until `until`, and now has to come at `moment`. On
- * VIRTUAL no sleep ends by itself, so only what is due counts; aio_clock_set() sees to the rest.
+ * The moment at which a timer just armed wants the loop at the latest, and in *until the one at which it
+ * comes anyway. VIRTUAL does not pass while a loop sleeps, so that slack has no meaning there.
+ */
+static uint64_t note_slack(AioTimerList *list, const AioTimer *timer, uint64_t deadline,
+                           uint64_t *until)
+{
+    if (list->clock == AIO_CLOCK_VIRTUAL) {
+        return deadline;
+    }
+    uint64_t moment = deadline + aio__timer_slack_ns(timer);
+    if (has_slack(list)) {
+        *until = load(&list->wake);
+    }
+    atomic_store_explicit(&list->slack, true, memory_order_relaxed);
+    store(&list->wake, moment < *until ? moment : *until);
+    return moment;
+}
+
+/*
+ * Whether a loop that may sleep until `until` has to look again, since it is wanted at `moment`. On VIRTUAL
+ * no sleep ends by itself, so only what is due counts; aio_clock_set() sees to the rest.
  */
 static bool must_kick(const AioTimerList *list, uint64_t moment, uint64_t until)
 {
@@ -56,48 +76,46 @@ static bool must_kick(const AioTimerList *list, uint64_t moment, uint64_t until)
            moment <= (uint64_t)aio_clock_get_ns(AIO_CLOCK_VIRTUAL);
 }
 
-/*
- * The moment at which a timer just armed wants the loop at the latest. VIRTUAL does not pass while a loop
- * sleeps, so that slack has no meaning there.
- */
-static uint64_t note_slack(AioTimerList *list, const AioTimer *timer, uint64_t deadline,
-                           uint64_t until)
+/* Drop the list's lock, and have the loop look again where it may sleep for too long. */
+static void drop_and_kick(AioTimerList *list, AioTimer *timer, uint64_t deadline, uint64_t until)
 {
-    if (list->clock == AIO_CLOCK_VIRTUAL || (timer->slack == 0 && !has_slack(list))) {
-        return deadline;
+    AioContext *ctx = list->ctx;
+    uint64_t moment = deadline;
+    if (timer->slack || has_slack(list)) {
+        moment = note_slack(list, timer, deadline, &until);
     }
-    uint64_t moment = deadline + aio__timer_slack_ns(timer);
-    atomic_store_explicit(&list->slack, true, memory_order_relaxed);
-    store(&list->wake, moment < until ? moment : until);
-    return moment;
+    if (!must_kick(list, moment, until)) {
+        aio__lock_drop(&list->lock);
+        return;
+    }
+    bool foreign = !aio__is_home(ctx);
+    if (foreign) {
+        aio__post_begin(ctx); /* the timer's callback may drop the last reference */
+    }
+    aio__lock_drop(&list->lock);
+    aio__kick(ctx);
+    if (foreign) {
+        aio__post_cancel(ctx);
+    }
 }
 
 void aio__timer_arm(AioTimer *timer, int64_t deadline_ns, bool only_earlier)
 {
     AioTimerList *list = timer->list;
-    AioContext *ctx = list->ctx;
     uint64_t deadline = deadline_ns < 0 ? 0 : (uint64_t)deadline_ns;
     aio__lock_take(&list->lock);
     if (only_earlier && aio__timer_set_deadline(&list->set, timer) <= deadline) {
         aio__lock_drop(&list->lock);
         return;
     }
-    uint64_t until = load(has_slack(list) ? &list->wake : &list->earliest);
+    uint64_t until = load(&list->earliest);
     bool reached = list->runs > 0 && deadline <= (uint64_t)list->run_now;
     aio__timer_set_put(&list->set, timer, deadline, reached);
     publish(list);
-    uint64_t moment = note_slack(list, timer, deadline, until);
-    bool kick = must_kick(list, moment, until);
-    bool foreign = kick && !aio__is_home(ctx);
-    if (foreign) {
-        aio__post_begin(ctx); /* the timer's callback may drop the last reference */
-    }
-    aio__lock_drop(&list->lock);
-    if (kick) {
-        aio__kick(ctx);
-    }
-    if (foreign) {
-        aio__post_cancel(ctx);
+    if (deadline < until || timer->slack || has_slack(list)) {
+        drop_and_kick(list, timer, deadline, until);
+    } else {
+        aio__lock_drop(&list->lock);
     }
 }
 

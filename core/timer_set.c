@@ -10,27 +10,6 @@
  */
 #include "core/timer_set.h"
 
-/*
- * Where a timer is.
- *
- *            put                         take, remove
- *   IDLE ──────────▶ HEAP ──────────────────────────────▶ IDLE
- *    │ put: later              ▲ ▲
- *    ├──────────▶ PARKED ──────┘ │ bring_back
- *    │ put, memory refused       │
- *    └──────────▶ OVERFLOWN ─────┘ a place became free, or memory is granted again
- *                 OVERFLOWN_LATER ──bring_back──▶ OVERFLOWN
- *
- * All are removed, and HEAP and OVERFLOWN taken; PARKED and OVERFLOWN_LATER are those put for later.
- */
-enum {
-    TIMER_IDLE,
-    TIMER_HEAP,            /* place: index of its entry */
-    TIMER_PARKED,          /* the same */
-    TIMER_OVERFLOWN,       /* place: the next one; order: the deadline */
-    TIMER_OVERFLOWN_LATER, /* the same */
-};
-
 static uint64_t latest_of(const AioTimerEntry *entry)
 {
     uint64_t moment = entry->deadline + aio__timer_slack_ns(entry->timer);
@@ -50,10 +29,10 @@ void aio__timer_set_destroy(AioTimerSet *set)
 uint64_t aio__timer_set_deadline(const AioTimerSet *set, const AioTimer *timer)
 {
     switch (timer->state) {
-    case TIMER_IDLE:
+    case AIO_TIMER_IDLE:
         return AIO_TIMERS_NONE;
-    case TIMER_HEAP:
-    case TIMER_PARKED:
+    case AIO_TIMER_HEAP:
+    case AIO_TIMER_PARKED:
         return set->heap.entries[timer->place].deadline;
     default:
         return timer->order;
@@ -106,7 +85,7 @@ static void overflow_flush(AioTimerSet *set)
         uint64_t deadline = timer->order;
         overflow_unlink(set, timer);
         timer->order = ++set->order;
-        timer->state = TIMER_HEAP;
+        timer->state = AIO_TIMER_HEAP;
         aio__timer_heap_insert(&set->heap, timer, deadline);
     }
 }
@@ -127,7 +106,7 @@ static void forget_aside(AioTimerSet *set)
 
 static void park(AioTimerSet *set, AioTimer *timer, uint64_t deadline)
 {
-    timer->state = TIMER_PARKED;
+    timer->state = AIO_TIMER_PARKED;
     aio__timer_heap_park(&set->heap, timer, deadline);
     note_aside(set, deadline);
 }
@@ -139,7 +118,7 @@ static void insert(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool la
         forget_aside(set);
     }
     if (set->overflow || !has_room(&set->heap)) {
-        timer->state = later ? TIMER_OVERFLOWN_LATER : TIMER_OVERFLOWN;
+        timer->state = later ? AIO_TIMER_OVERFLOWN_LATER : AIO_TIMER_OVERFLOWN;
         overflow_append(set, timer, deadline);
         note_aside(set, deadline);
         return;
@@ -148,39 +127,26 @@ static void insert(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool la
     if (later) {
         park(set, timer, deadline);
     } else {
-        timer->state = TIMER_HEAP;
+        timer->state = AIO_TIMER_HEAP;
         aio__timer_heap_insert(&set->heap, timer, deadline);
     }
 }
 
-void aio__timer_set_put(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool later)
+void aio__timer_set_put_slow(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool later)
 {
-    if (timer->state == TIMER_HEAP && !later && !set->overflow) {
-        timer->order = ++set->order;
-        aio__timer_heap_move(&set->heap, timer, deadline);
-    } else {
-        aio__timer_set_remove(set, timer);
-        insert(set, timer, deadline, later);
-    }
+    aio__timer_set_remove(set, timer);
+    insert(set, timer, deadline, later);
 }
 
-void aio__timer_set_remove(AioTimerSet *set, AioTimer *timer)
+void aio__timer_set_remove_slow(AioTimerSet *set, AioTimer *timer)
 {
-    switch (timer->state) {
-    case TIMER_IDLE:
-        return;
-    case TIMER_HEAP:
-        aio__timer_heap_remove(&set->heap, timer);
-        break;
-    case TIMER_PARKED:
+    if (timer->state == AIO_TIMER_PARKED) {
         aio__timer_heap_remove_parked(&set->heap, timer);
-        forget_aside(set);
-        break;
-    default:
+    } else {
         overflow_unlink(set, timer);
-        forget_aside(set);
     }
-    timer->state = TIMER_IDLE;
+    forget_aside(set);
+    timer->state = AIO_TIMER_IDLE;
 }
 
 AioTimer *aio__timer_set_take(AioTimerSet *set, uint64_t now, uint64_t order)
@@ -195,7 +161,7 @@ AioTimer *aio__timer_set_take(AioTimerSet *set, uint64_t now, uint64_t order)
         park(set, first.timer, first.deadline);
     }
     for (AioTimer *timer = set->overflow; timer; timer = overflow_next(timer)) {
-        if (timer->state == TIMER_OVERFLOWN && timer->order <= now) {
+        if (timer->state == AIO_TIMER_OVERFLOWN && timer->order <= now) {
             aio__timer_set_remove(set, timer);
             return timer;
         }
@@ -209,12 +175,12 @@ void aio__timer_set_bring_back(AioTimerSet *set)
         return;
     }
     while (set->heap.parked > 0) {
-        aio__timer_heap_unpark(&set->heap)->state = TIMER_HEAP;
+        aio__timer_heap_unpark(&set->heap)->state = AIO_TIMER_HEAP;
     }
     overflow_flush(set);
     set->aside_earliest = AIO_TIMERS_NONE;
     for (AioTimer *timer = set->overflow; timer; timer = overflow_next(timer)) {
-        timer->state = TIMER_OVERFLOWN;
+        timer->state = AIO_TIMER_OVERFLOWN;
         note_aside(set, timer->order);
     }
 }

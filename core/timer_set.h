@@ -12,6 +12,27 @@
 /* No deadline: later than every time that a clock can show. */
 #define AIO_TIMERS_NONE UINT64_MAX
 
+/*
+ * Where a timer is.
+ *
+ *            put                         take, remove
+ *   IDLE ──────────▶ HEAP ──────────────────────────────▶ IDLE
+ *    │ put: later              ▲ ▲
+ *    ├──────────▶ PARKED ──────┘ │ bring_back
+ *    │ put, memory refused       │
+ *    └──────────▶ OVERFLOWN ─────┘ a place became free, or memory is granted again
+ *                 OVERFLOWN_LATER ──bring_back──▶ OVERFLOWN
+ *
+ * All are removed, and HEAP and OVERFLOWN taken; PARKED and OVERFLOWN_LATER are those put for later.
+ */
+enum {
+    AIO_TIMER_IDLE,
+    AIO_TIMER_HEAP,            /* place: index of its entry */
+    AIO_TIMER_PARKED,          /* the same */
+    AIO_TIMER_OVERFLOWN,       /* place: the next one; order: the deadline */
+    AIO_TIMER_OVERFLOWN_LATER, /* the same */
+};
+
 typedef struct AioTimerSet {
     AioTimerHeap heap;
     AioTimer *overflow;      /* linked by `place`, oldest first: put while memory was refused */
@@ -41,14 +62,41 @@ static inline uint64_t aio__timer_set_earliest(const AioTimerSet *set)
 /* AIO_TIMERS_NONE where it is not armed. */
 uint64_t aio__timer_set_deadline(const AioTimerSet *set, const AioTimer *timer);
 
+/* The unusual cases of the two below. */
+void aio__timer_set_put_slow(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool later);
+void aio__timer_set_remove_slow(AioTimerSet *set, AioTimer *timer);
+
 /*
  * Put a timer in, or move it, behind all with the same deadline. `later`: it is not taken before the next
  * aio__timer_set_bring_back().
  */
-void aio__timer_set_put(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool later);
+static inline void aio__timer_set_put(AioTimerSet *set, AioTimer *timer, uint64_t deadline,
+                                      bool later)
+{
+    if (later || set->overflow) {
+        aio__timer_set_put_slow(set, timer, deadline, later);
+    } else if (timer->state == AIO_TIMER_HEAP) {
+        timer->order = ++set->order;
+        aio__timer_heap_move(&set->heap, timer, deadline);
+    } else if (timer->state == AIO_TIMER_IDLE && !aio__timer_heap_full(&set->heap)) {
+        timer->order = ++set->order;
+        timer->state = AIO_TIMER_HEAP;
+        aio__timer_heap_insert(&set->heap, timer, deadline);
+    } else {
+        aio__timer_set_put_slow(set, timer, deadline, later);
+    }
+}
 
 /* Nothing happens where it is not in. */
-void aio__timer_set_remove(AioTimerSet *set, AioTimer *timer);
+static inline void aio__timer_set_remove(AioTimerSet *set, AioTimer *timer)
+{
+    if (timer->state == AIO_TIMER_HEAP) {
+        aio__timer_heap_remove(&set->heap, timer);
+        timer->state = AIO_TIMER_IDLE;
+    } else if (timer->state != AIO_TIMER_IDLE) {
+        aio__timer_set_remove_slow(set, timer);
+    }
+}
 
 /*
  * Take out the first that is due at `now`, or NULL. One that was put after `order` (a former value of
