@@ -381,7 +381,7 @@ static void refused_submit_is_an_error_and_no_request(void **state)
     fixture_context_free(ctx);
 }
 
-static void flush_follows_each_submit(void **state)
+static void flush_follows_each_submit_or_the_section_of_several(void **state)
 {
     (void)state;
     char bytes[5];
@@ -394,6 +394,14 @@ static void flush_follows_each_submit(void **state)
         assert_non_null(aio_file_preadv(file, &one, 1, i, NULL, NULL, NULL));
         assert_int_equal(plan.flushes, (unsigned)i + 1);
     }
+    aio_defer_begin();
+    for (int i = 0; i < 5; i++) {
+        AioIoVec one = {.base = &bytes[i], .len = 1};
+        assert_non_null(aio_file_preadv(file, &one, 1, i, NULL, NULL, NULL));
+    }
+    assert_int_equal(plan.flushes, 3);
+    aio_defer_end();
+    assert_int_equal(plan.flushes, 4);
     aio_file_close(file);
     fixture_file_remove(&name);
     fixture_context_free(ctx);
@@ -485,7 +493,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(both_answers_to_a_cancel_complete_the_request_once),
     cmocka_unit_test(more_in_flight_than_the_engine_looks_at_all_complete),
     cmocka_unit_test(refused_submit_is_an_error_and_no_request),
-    cmocka_unit_test(flush_follows_each_submit),
+    cmocka_unit_test(flush_follows_each_submit_or_the_section_of_several),
     cmocka_unit_test(engine_is_chosen_before_the_first_file),
     cmocka_unit_test(refused_memory_is_an_error_and_leaves_nothing),
 };
