@@ -29,7 +29,8 @@ static size_t bucket_of(const AioHandlers *handlers, AioHandle handle, AioHandle
 AioHandler *aio__handler_find(AioHandlers *handlers, AioHandle handle, AioHandleKind kind)
 {
     AioHandler *handler = handlers->buckets[bucket_of(handlers, handle, kind)];
-    while (handler && !aio__same_handle(&handler->spec, handle, kind)) {
+    /* Not the spec, which the home thread may be replacing. */
+    while (handler && (handler->watch.handle != handle || handler->watch.kind != kind)) {
         handler = handler->bucket_next;
     }
     return handler;
@@ -234,6 +235,12 @@ void aio__handlers_apply(AioContext *ctx)
     }
 }
 
+bool aio__handler_in_use(AioContext *ctx, const AioHandler *handler)
+{
+    bool held = ctx->poller && handler->watch.state != AIO_WATCH_IDLE;
+    return held || handler->running > 0;
+}
+
 void aio__handlers_reap(AioContext *ctx)
 {
     AioHandlers *handlers = &ctx->handlers;
@@ -241,13 +248,10 @@ void aio__handlers_reap(AioContext *ctx)
     for (AioNode *node = aio__list_first(&handlers->removed); node; node = next) {
         AioHandler *handler = aio__handler_of_removed(node);
         next = aio__list_next(&handlers->removed, node);
-        bool held = ctx->poller && handler->watch.state != AIO_WATCH_IDLE;
-        if (held || handler->running > 0) {
-            continue; /* the system or a callback further out still uses it */
+        if (aio__handler_in_use(ctx, handler)) {
+            continue;
         }
-        if (!aio__list_empty(&handler->waiters)) {
-            aio__handler_release_waiters(handlers, handler);
-        }
+        aio__handler_release_waiters(ctx, handler);
         aio__node_unlink(&handler->node);
         aio__node_unlink(node);
         aio__free(handler);

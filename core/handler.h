@@ -127,6 +127,9 @@ void aio__handler_fail(AioContext *ctx, AioHandler *handler);
 /* Whether it is live, and not external while these are disabled. */
 bool aio__handler_servable(AioContext *ctx, const AioHandler *handler);
 
+/* Whether the system, or a callback on the stack, uses it. */
+bool aio__handler_in_use(AioContext *ctx, const AioHandler *handler);
+
 /* Let waiting threads go on, and free removed handlers that nothing sees any more: the one place. */
 void aio__handlers_reap(AioContext *ctx);
 
@@ -145,8 +148,8 @@ void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
 /* Apply what other threads asked for so far. Home thread. */
 void aio__handlers_apply_changes(AioContext *ctx);
 
-/* Let the threads go on that wait for a record. */
-void aio__handler_release_waiters(AioHandlers *handlers, AioHandler *handler);
+/* A removed record is in use no more: let the threads that wait for it go on, or wait for another. */
+void aio__handler_release_waiters(AioContext *ctx, AioHandler *handler);
 
 /* Forget what was asked for and not applied. */
 void aio__handlers_drop_changes(AioHandlers *handlers);

@@ -46,13 +46,18 @@ bool aio__handler_spec_empty(const AioHandlerSpec *spec)
 
 /* Applying them, in the home thread. */
 
-/* Let a thread in aio_handler_remove_wait() wait for the record that it means, or go on at once. */
-static void attach_waiter(AioHandlers *handlers, const AioHandlerSpec *spec, Waiter *waiter)
+/*
+ * Let a thread in aio_handler_remove_wait() wait for a removed record of its handle that is in use, or go on where
+ * there is none. There may be several: the handle was removed and added again by a callback of it.
+ */
+static void attach_waiter(AioContext *ctx, const AioHandlerSpec *spec, Waiter *waiter)
 {
-    for (AioNode *node = handlers->removed.head.prev; node != &handlers->removed.head;
-         node = node->prev) {
+    AioHandlers *handlers = &ctx->handlers;
+    for (AioNode *node = aio__list_first(&handlers->removed); node;
+         node = aio__list_next(&handlers->removed, node)) {
         AioHandler *handler = aio__handler_of_removed(node);
-        if (aio__same_handle(&handler->spec, spec->handle, spec->kind)) {
+        if (aio__same_handle(&handler->spec, spec->handle, spec->kind) &&
+            aio__handler_in_use(ctx, handler)) {
             aio__list_push(&handler->waiters, &waiter->node);
             return;
         }
@@ -61,6 +66,14 @@ static void attach_waiter(AioHandlers *handlers, const AioHandlerSpec *spec, Wai
     waiter->done = true;
     aio__cond_broadcast(&handlers->released);
     aio__mutex_unlock(&handlers->lock);
+}
+
+void aio__handler_release_waiters(AioContext *ctx, AioHandler *handler)
+{
+    AioNode *node;
+    while ((node = aio__list_pop(&handler->waiters))) {
+        attach_waiter(ctx, &handler->spec, waiter_of_node(node));
+    }
 }
 
 static void apply_change(AioContext *ctx, Change *change)
@@ -72,7 +85,7 @@ static void apply_change(AioContext *ctx, Change *change)
             aio__handler_retire(ctx, handler);
         }
         if (change->waiter) {
-            attach_waiter(handlers, &change->spec, change->waiter);
+            attach_waiter(ctx, &change->spec, change->waiter);
         }
     } else if (handler) {
         aio__handler_replace(ctx, handler, &change->spec);
@@ -97,17 +110,6 @@ void aio__handlers_apply_changes(AioContext *ctx)
     while ((node = aio__list_pop(&taken))) {
         apply_change(ctx, change_of_node(node));
     }
-}
-
-void aio__handler_release_waiters(AioHandlers *handlers, AioHandler *handler)
-{
-    AioNode *node;
-    aio__mutex_lock(&handlers->lock);
-    while ((node = aio__list_pop(&handler->waiters))) {
-        waiter_of_node(node)->done = true;
-    }
-    aio__cond_broadcast(&handlers->released);
-    aio__mutex_unlock(&handlers->lock);
 }
 
 void aio__handlers_drop_changes(AioHandlers *handlers)
