@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -157,6 +158,32 @@ static void too_many_connections_are_turned_away(void **state)
     close(a);
     close(b);
     fixture_sleep_ms(50); /* nbd_finish() needs one, too */
+    nbd_finish(pid);
+}
+
+static void accepting_pauses_while_descriptors_run_out(void **state)
+{
+    enum { CLIENTS = 16, LIMIT = 20 };
+    struct rlimit before, low;
+    int fds[CLIENTS];
+    uint8_t p[18];
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = (struct rlimit){.rlim_cur = LIMIT, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low); /* inherited by the server */
+    pid_t pid = nbd_start(NULL);
+    setrlimit(RLIMIT_NOFILE, &before);
+    for (int i = 0; i < CLIENTS; i++)
+        fds[i] = nbd_connect(); /* the system takes them, the server can't yet */
+    assert_true(nbd_log_has("can't accept"));
+    fixture_sleep_ms(500);
+    assert_in_range(nbd_log_count("can't accept"), 1, 10); /* no spin */
+    for (int i = 0; i < CLIENTS / 2; i++)
+        close(fds[i]);
+    for (int i = CLIENTS / 2; i < CLIENTS; i++) {
+        nbd_recv(fds[i], p, sizeof(p)); /* greeted after all */
+        close(fds[i]);
+    }
     nbd_finish(pid);
 }
 
@@ -363,6 +390,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_nbd(idle_client_is_closed_where_asked_for),
     cmocka_unit_test_nbd(client_that_never_reads_is_held_back_then_closed),
     cmocka_unit_test_nbd(too_many_connections_are_turned_away),
+    cmocka_unit_test_nbd(accepting_pauses_while_descriptors_run_out),
     cmocka_unit_test_nbd(many_threads_serve_one_image),
     cmocka_unit_test_nbd(stale_socket_is_replaced_and_ours_is_private),
     cmocka_unit_test_nbd(living_socket_and_other_files_are_left_alone),
