@@ -6,8 +6,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/nbd_client.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -243,6 +243,40 @@ static int run_listening(const char *address, const char *more)
     return nbd_wait(nbd_spawn(args));
 }
 
+static int connect_tcp(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+    char line[256];
+    unsigned port = 0;
+    FILE *log = fopen(nbd_path("log"), "r");
+    assert_non_null(log);
+    while (fgets(line, sizeof(line), log) && sscanf(line, "listening on 127.0.0.1:%u", &port) != 1)
+        ;
+    fclose(log);
+    address.sin_port = htons((uint16_t)port);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void tcp_clients_are_served_on_loopback(void **state)
+{
+    uint8_t p[18];
+    (void)state;
+    pid_t pid = nbd_start("--listen=0", NULL);
+    int fd = connect_tcp();
+    nbd_recv(fd, p, sizeof(p));
+    nbd_send(fd, "\0\0\0\3", 4);
+    nbd_go(fd, "");
+    memset(nbd_expected + 5000, 't', 100000);
+    assert_int_equal(nbd_write(fd, 0, 5000, nbd_expected + 5000, 100000), 0);
+    nbd_expect_image(fd);
+    nbd_send(fd, "nonsense, and the line in the log says from where", 49);
+    nbd_expect_closed(fd);
+    assert_true(nbd_log_has("(127.0.0.1:"));
+    nbd_finish(pid);
+}
+
 static void living_socket_and_other_files_are_left_alone(void **state)
 {
     int fd;
@@ -393,6 +427,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_nbd(accepting_pauses_while_descriptors_run_out),
     cmocka_unit_test_nbd(many_threads_serve_one_image),
     cmocka_unit_test_nbd(stale_socket_is_replaced_and_ours_is_private),
+    cmocka_unit_test_nbd(tcp_clients_are_served_on_loopback),
     cmocka_unit_test_nbd(living_socket_and_other_files_are_left_alone),
     cmocka_unit_test_nbd(second_writer_is_refused_by_the_lock),
     cmocka_unit_test_nbd(one_image_is_not_exported_twice_for_writing),

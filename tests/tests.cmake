@@ -34,6 +34,9 @@ foreach(name hello shutdown signals)
     set_tests_properties(examples.${name} PROPERTIES TIMEOUT 60)
   endif()
 endforeach()
+add_test(NAME examples.hello_is_the_program_of_the_readme
+  COMMAND ${CMAKE_COMMAND} -DREADME=${PROJECT_SOURCE_DIR}/README.md
+    -DPROGRAM=${PROJECT_SOURCE_DIR}/examples/hello.c -P ${CMAKE_CURRENT_SOURCE_DIR}/readme.cmake)
 if(TARGET nbd-server)
   foreach(name nbd_handshake nbd_protocol nbd_server)
     aioctx_add_tests(${name} LOOP SOURCES nbd_client.c)

@@ -72,8 +72,7 @@ static int64_t write_image(Request *req)
 {
     AioIoVec iov = {.base = req->data, .len = req->length};
     unsigned flags = req->flags & NBD_CMD_FLAG_FUA ? AIO_FILE_FUA : 0;
-    int64_t n = aio_file_co_pwritev(req->conn->file, &iov, 1, (int64_t)req->offset, flags);
-    return n < 0 ? n : 0;
+    return aio_file_co_pwritev(req->conn->file, &iov, 1, (int64_t)req->offset, flags);
 }
 
 static int64_t write_zeroes(Request *req)
@@ -142,22 +141,29 @@ static int64_t block_status(Request *req)
 
 int64_t request_run(Request *req)
 {
+    int64_t result;
     switch (req->type) {
     case NBD_CMD_READ:
         return read_image(req);
-    case NBD_CMD_WRITE:
-        return write_image(req);
-    case NBD_CMD_FLUSH:
-        return aio_file_co_fdatasync(req->conn->file);
-    case NBD_CMD_TRIM:
-        return trim(req);
-    case NBD_CMD_CACHE:
-        return cache(req);
-    case NBD_CMD_WRITE_ZEROES:
-        return write_zeroes(req);
     case NBD_CMD_BLOCK_STATUS:
         return block_status(req);
+    case NBD_CMD_WRITE:
+        result = write_image(req);
+        break;
+    case NBD_CMD_FLUSH:
+        result = aio_file_co_fdatasync(req->conn->file);
+        break;
+    case NBD_CMD_TRIM:
+        result = trim(req);
+        break;
+    case NBD_CMD_CACHE:
+        result = cache(req);
+        break;
+    case NBD_CMD_WRITE_ZEROES:
+        result = write_zeroes(req);
+        break;
     default:
-        return -EINVAL;
+        result = -EINVAL;
     }
+    return result < 0 ? result : 0; /* no data */
 }
