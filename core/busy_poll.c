@@ -18,6 +18,16 @@
 #define FIRST_WINDOW_NS 4000
 #define DEFAULT_GROW 2
 
+static int64_t relaxed(const _Atomic int64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set_window(AioBusyPoll *busy, int64_t window_ns)
+{
+    atomic_store_explicit(&busy->window_ns, window_ns, memory_order_relaxed);
+}
+
 void aio_context_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow, int64_t shrink,
                                  AioError **errp)
 {
@@ -32,19 +42,10 @@ void aio_context_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow, 
     atomic_store_explicit(&busy->max_ns, max_ns, memory_order_relaxed);
     atomic_store_explicit(&busy->grow, grow, memory_order_relaxed);
     atomic_store_explicit(&busy->shrink, shrink, memory_order_relaxed);
+    set_window(busy, 0); /* for who asks now; the loop, which may be setting it, does so again */
     /* Release: pairs with aio__busy_poll_clock(). */
     atomic_fetch_add_explicit(&busy->generation, 1, memory_order_release);
     aio__kick(ctx);
-}
-
-static int64_t relaxed(const _Atomic int64_t *value)
-{
-    return atomic_load_explicit(value, memory_order_relaxed);
-}
-
-static void set_window(AioBusyPoll *busy, int64_t window_ns)
-{
-    atomic_store_explicit(&busy->window_ns, window_ns, memory_order_relaxed);
 }
 
 int64_t aio__busy_poll_clock(AioContext *ctx)
@@ -59,27 +60,34 @@ int64_t aio__busy_poll_clock(AioContext *ctx)
     return relaxed(&busy->max_ns) > 0 ? aio__monotonic_ns() : 0;
 }
 
+int64_t aio__busy_poll_next_window(int64_t window, int64_t blocked, int64_t max, int64_t grow,
+                                   int64_t shrink)
+{
+    if (blocked <= window) {
+        return window;
+    }
+    if (blocked > max) {
+        return shrink ? window / shrink : 0;
+    }
+    if (window >= max || blocked == max) {
+        return window;
+    }
+    grow = grow ? grow : DEFAULT_GROW;
+    if (window == 0) {
+        return FIRST_WINDOW_NS < max ? FIRST_WINDOW_NS : max;
+    }
+    return window > max / grow ? max : window * grow;
+}
+
 void aio__busy_poll_adapt(AioContext *ctx, int64_t started)
 {
     AioBusyPoll *busy = &ctx->busy;
     int64_t blocked = aio__monotonic_ns() - started;
-    int64_t max = relaxed(&busy->max_ns);
     int64_t window = relaxed(&busy->window_ns);
-    if (blocked <= window) {
-        return;
-    }
-    if (blocked > max) {
-        int64_t shrink = relaxed(&busy->shrink);
-        set_window(busy, shrink ? window / shrink : 0);
-    } else if (window < max) {
-        int64_t grow = relaxed(&busy->grow);
-        grow = grow ? grow : DEFAULT_GROW;
-        if (window == 0) {
-            window = FIRST_WINDOW_NS;
-        } else {
-            window = window > max / grow ? max : window * grow;
-        }
-        set_window(busy, window < max ? window : max);
+    int64_t next = aio__busy_poll_next_window(window, blocked, relaxed(&busy->max_ns),
+                                              relaxed(&busy->grow), relaxed(&busy->shrink));
+    if (next != window) {
+        set_window(busy, next);
     }
 }
 
@@ -158,42 +166,73 @@ static bool begin_and_look(AioContext *ctx, AioHandler *handler)
     return look_at(ctx, handler);
 }
 
-static bool notified(AioContext *ctx)
+/*
+ * What a look leaves behind: whether something was posted since the wake-ups were last taken note of, or a nested
+ * iteration may have done that.
+ */
+static bool disturbed(AioContext *ctx, uint64_t iterations)
 {
-    return atomic_load_explicit(&ctx->notify.state, memory_order_relaxed) &
-           (AIO_NOTIFY_NEWS | AIO_NOTIFY_KICK);
+    return aio__notified(ctx) ||
+           atomic_load_explicit(&ctx->counters.iterations, memory_order_relaxed) != iterations;
+}
+
+/* Look until `limit` after `started` or a disturbance. Returns whether a handler had work. */
+static bool look_until(AioContext *ctx, int64_t started, int64_t limit)
+{
+    uint64_t iterations = atomic_load_explicit(&ctx->counters.iterations, memory_order_relaxed);
+    do {
+        ctx->busy.state = AIO_BUSY_POLLING;
+        if (visit_all(ctx, begin_and_look)) {
+            return true;
+        }
+        aio__cpu_relax();
+    } while (!disturbed(ctx, iterations) && ctx->handlers.unpollable == 0 &&
+             aio__monotonic_ns() - started < limit);
+    return false;
 }
 
 bool aio__busy_poll(AioContext *ctx)
 {
     int64_t window = relaxed(&ctx->busy.window_ns);
-    if (window == 0 || ctx->handlers.unpollable > 0 || notified(ctx)) {
+    if (window == 0) {
         return false;
     }
-    int64_t timeout = aio_compute_timeout(ctx);
-    if (timeout == 0) {
-        return false;
-    }
-    int64_t end = aio__monotonic_ns() + (timeout > 0 && timeout < window ? timeout : window);
-    aio__count(ctx, busy_polls);
-    ctx->busy.state = AIO_BUSY_POLLING;
-    do {
-        if (visit_all(ctx, begin_and_look)) {
+    int64_t started = aio__monotonic_ns();
+    for (int64_t spent = 0; spent < window; spent = aio__monotonic_ns() - started) {
+        if (aio__notified(ctx) && aio__kick_accept(ctx)) {
+            return false;
+        }
+        aio__handlers_apply(ctx);
+        int64_t timeout = aio_compute_timeout(ctx);
+        if (timeout == 0 || ctx->handlers.unpollable > 0) {
+            return false;
+        }
+        if (spent == 0) {
+            aio__count(ctx, busy_polls);
+        }
+        bool until_window = timeout < 0 || timeout > window - spent;
+        if (look_until(ctx, started, until_window ? window : spent + timeout)) {
             return true;
         }
-        aio__cpu_relax();
-    } while (!notified(ctx) && ctx->handlers.unpollable == 0 && aio__monotonic_ns() < end);
+    }
     return false;
 }
 
 bool aio__busy_poll_end(AioContext *ctx, bool sleep)
 {
-    if (ctx->busy.state != AIO_BUSY_POLLING) {
-        return false;
+    AioBusyPoll *busy = &ctx->busy;
+    /* Again where a callback of the end busy-polled in a nested iteration: its sources were begun anew. */
+    while (busy->state == AIO_BUSY_POLLING) {
+        if (sleep) {
+            busy->state = AIO_BUSY_WAITING;
+            visit_all(ctx, end_one);
+        }
+        if (visit_all(ctx, look_at)) {
+            return true;
+        }
+        if (!sleep) {
+            return false;
+        }
     }
-    if (sleep) {
-        ctx->busy.state = AIO_BUSY_WAITING;
-        visit_all(ctx, end_one);
-    }
-    return visit_all(ctx, look_at);
+    return false;
 }

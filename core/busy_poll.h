@@ -48,6 +48,13 @@ bool aio__busy_poll(AioContext *ctx);
  */
 bool aio__busy_poll_end(AioContext *ctx, bool sleep);
 
+/*
+ * The rule of the window, documented at aio_context_set_poll_params(): what it becomes after an iteration that
+ * was blocked for so long.
+ */
+int64_t aio__busy_poll_next_window(int64_t window, int64_t blocked, int64_t max, int64_t grow,
+                                   int64_t shrink);
+
 /* Adapt the window to the time since `started`. */
 void aio__busy_poll_adapt(AioContext *ctx, int64_t started);
 

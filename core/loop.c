@@ -43,12 +43,10 @@ int64_t aio_compute_timeout(AioContext *ctx)
     return timeout == 0 ? 0 : aio_soonest_timeout(timeout, aio__timers_timeout_ns(ctx));
 }
 
-/* Announce the sleep first, then look for work: what is posted in between finds the announcement. */
-static int64_t prepare_to_sleep(AioContext *ctx)
+/* A first look, before a sleep is announced: a busy loop has no need to. */
+static bool has_work(AioContext *ctx)
 {
-    bool news = aio__sleep_begin(ctx, AIO_NOTIFY_SLEEPER);
-    aio__handlers_apply(ctx);
-    return news ? 0 : aio_compute_timeout(ctx);
+    return aio__has_news(ctx) || aio_compute_timeout(ctx) == 0;
 }
 
 /* Ask the poller once. */
@@ -60,6 +58,7 @@ static int ask(AioContext *ctx, int64_t timeout)
         timeout =
             aio__list_empty(ready) ? timeout : 0; /* edges found further out: not told again */
     }
+    ctx->skipped_waits = 0;
     aio__count(ctx, waits);
     if (timeout != 0) {
         aio__count(ctx, sleeps);
@@ -76,39 +75,33 @@ static int ask(AioContext *ctx, int64_t timeout)
 }
 
 /*
- * Sleep until there is something to dispatch, news, or an error. Kicks, signals and what no callback is there for
- * only renew the wait.
+ * Sleep until there is something to dispatch, news, or an error; kicks, signals and what no callback is there
+ * for only renew the wait. Each time the sleep is announced first, or a kick taken note of, and only then
+ * work looked for: what is posted in between finds the announcement. Returns whether the poller was asked.
  */
-static void wait(AioContext *ctx, int64_t timeout)
+static bool wait(AioContext *ctx)
 {
-    for (;;) {
-        int found = ask(ctx, timeout);
-        bool failed = found < 0 && found != -EINTR;
-        if (timeout == 0 || failed || aio__handlers_ready(ctx)) {
-            return;
-        }
-        if (aio__kick_accept(ctx)) {
-            return;
-        }
+    bool asked = false;
+    bool over = aio__sleep_begin(ctx, AIO_NOTIFY_SLEEPER);
+    while (!over) {
         aio__handlers_apply(ctx);
-        if (aio__bh_pending(ctx)) {
-            return;
-        }
-        timeout = aio_compute_timeout(ctx);
+        int64_t timeout = aio_compute_timeout(ctx);
         if (timeout == 0) {
-            return;
+            break;
         }
+        int found = ask(ctx, timeout);
+        asked = true;
+        over = (found < 0 && found != -EINTR) || aio__handlers_ready(ctx) ||
+               aio__kick_accept(ctx) || aio__bh_pending(ctx);
     }
+    aio__sleep_end(ctx, AIO_NOTIFY_SLEEPER);
+    return asked;
 }
 
-/* Whether a blocking iteration with work to do may leave the kernel alone this time. */
-static bool skip_wait(AioContext *ctx, bool blocking, int64_t timeout)
+/* Whether an iteration with work to do, of a kind that may, leaves the kernel alone this time. */
+static bool skip_wait(AioContext *ctx, bool may)
 {
-    if (!blocking || timeout != 0 || ++ctx->skipped_waits >= MAX_SKIPPED_WAITS) {
-        ctx->skipped_waits = 0;
-        return false;
-    }
-    return true;
+    return may && ++ctx->skipped_waits < MAX_SKIPPED_WAITS;
 }
 
 static bool dispatch(AioContext *ctx)
@@ -128,13 +121,14 @@ bool aio_poll(AioContext *ctx, bool blocking)
     aio__handlers_apply(ctx);
     bool progress = started != 0 && aio__busy_poll(ctx);
     if (!progress) {
-        int64_t timeout = blocking ? prepare_to_sleep(ctx) : 0;
-        if (!skip_wait(ctx, blocking, timeout)) {
-            progress = aio__busy_poll_end(ctx, timeout != 0);
-            wait(ctx, progress ? 0 : timeout);
+        bool asked = false;
+        if (blocking && !has_work(ctx)) {
+            progress = aio__busy_poll_end(ctx, true);
+            asked = !progress && wait(ctx);
         }
-        if (blocking) {
-            aio__sleep_end(ctx, AIO_NOTIFY_SLEEPER);
+        if (!asked && !skip_wait(ctx, blocking)) {
+            progress |= aio__busy_poll_end(ctx, false);
+            ask(ctx, 0);
         }
     }
     if (started != 0) {
@@ -191,7 +185,7 @@ void aio_dispatch(AioContext *ctx)
     AioContext *outer = begin(ctx, "aio_dispatch");
     aio__count(ctx, iterations);
     /* A host that always finds work in aio_prepare() never gets to aio_pending(). */
-    if (ctx->loop_state == AIO_LOOP_PREPARED && !skip_wait(ctx, true, 0)) {
+    if (ctx->loop_state == AIO_LOOP_PREPARED && !skip_wait(ctx, true)) {
         aio__handlers_apply(ctx);
         ask(ctx, 0);
     }

@@ -141,13 +141,23 @@ void aio__sleep_end(AioContext *ctx, uint32_t bit)
     }
 }
 
+#define POSTED ((uint32_t)(AIO_NOTIFY_NEWS | AIO_NOTIFY_KICK))
+
+bool aio__notified(const AioContext *ctx)
+{
+    return atomic_load_explicit(&ctx->notify.state, memory_order_relaxed) & POSTED;
+}
+
+bool aio__has_news(const AioContext *ctx)
+{
+    return atomic_load_explicit(&ctx->notify.state, memory_order_relaxed) & AIO_NOTIFY_NEWS;
+}
+
 void aio_notify_accept(AioContext *ctx)
 {
-    const uint32_t bits = AIO_NOTIFY_NEWS | AIO_NOTIFY_KICK;
-    /* A set that this load misses stays for the next iteration. */
-    if (atomic_load_explicit(&ctx->notify.state, memory_order_relaxed) & bits) {
+    if (aio__notified(ctx)) { /* a set that this misses stays for the next iteration */
         /* Acquire: pairs with post(). */
-        atomic_fetch_and_explicit(&ctx->notify.state, ~bits, memory_order_acquire);
+        atomic_fetch_and_explicit(&ctx->notify.state, ~POSTED, memory_order_acquire);
     }
 }
 

@@ -65,6 +65,10 @@ void aio__post_wait(AioContext *ctx);
  */
 void aio__kick(AioContext *ctx);
 
+/* Whether something was posted, or news, that nobody took note of. Hints: they order nothing. */
+bool aio__notified(const AioContext *ctx);
+bool aio__has_news(const AioContext *ctx);
+
 /* Announce that the caller may sleep (bit: SLEEPER or HOST). Returns whether it must not: there is news. */
 bool aio__sleep_begin(AioContext *ctx, uint32_t bit);
 
