@@ -76,7 +76,7 @@ struct AioCoroutine {
 };
 
 /* Usable bytes, reserved and backed as they are touched. */
-#define AIO_CO_STACK_SIZE (1024 * 1024)
+#define AIO_CO_STACK_SIZE ((size_t)1024 * 1024)
 
 /* Enter here and now, recording `ctx`. Fatal where it is entered or woken already. `by`: who asks. */
 void aio__co_enter(AioCoroutine *co, AioContext *ctx, const char *by);
