@@ -246,7 +246,7 @@ AioCoroutine *aio_co_create_full(AioCoroutineFunc *entry, void *opaque, AioError
     AioCoroutine *co;
     int ret = aio__co_pool_get(&co, run);
     if (ret < 0) {
-        aio_error_set(errp, -ret, "no coroutine: its stack of %d KiB is refused",
+        aio_error_set(errp, -ret, "no coroutine: its stack of %zu KiB is refused",
                       AIO_CO_STACK_SIZE / 1024);
         return NULL;
     }
