@@ -143,6 +143,10 @@ void aio_context_unbind(AioContext *ctx)
 {
     aio__enter_home(ctx, "aio_context_unbind");
     assert(ctx->depth == 0);
+    if (ctx->loop_state == AIO_LOOP_PREPARED) { /* its host waits no more */
+        aio__sleep_end(ctx, AIO_NOTIFY_HOST);
+        ctx->loop_state = AIO_LOOP_IDLE;
+    }
     set_owner(ctx, 0);
 }
 

@@ -137,6 +137,9 @@ bool aio_poll(AioContext *ctx, bool blocking)
     aio_notify_accept(ctx);
 
     progress |= dispatch(ctx);
+    if (ctx->loop_state == AIO_LOOP_PREPARED) {
+        aio__kick(ctx); /* the host is about to sleep on what was true before: have it look again */
+    }
     end(ctx, outer);
     return progress;
 }

@@ -167,7 +167,8 @@ AIO_EXPORT void aio_context_stop(AioContext *ctx);
 /*
  * For a host loop, before it waits: applies pending changes and says that the host may sleep. Returns
  * whether there is work already, in which case the host goes on to aio_dispatch() without a wait. May
- * be called repeatedly.
+ * be called repeatedly. Until aio_pending(), aio_dispatch() or aio_context_unbind() the host counts as
+ * asleep, so that whatever is posted, and an aio_poll() in between, wakes it.
  *
  * Thread: home, no coroutine
  */
