@@ -1,72 +1,12 @@
 /*
- * Handlers changed by other threads than the loop's: what takes effect when, and removals that wait.
+ * Handlers changed by other threads than the loop's: what takes effect when.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "tests/fixture.h"
 
 #include "tests/probe.h"
-
-/* A thread that works on a context, while this one runs it. */
-typedef struct Worker {
-    AioContext *ctx;
-    void (*work)(struct Worker *worker);
-    Probe *probe;
-    int64_t end; /* of a hammer */
-    atomic_int step;
-    atomic_bool done;
-    bool bad;   /* the worker's, looked at after the join */
-    bool early; /* the loop's, the same */
-} Worker;
-
-static void worker_main(void *opaque)
-{
-    Worker *worker = opaque;
-    worker->work(worker);
-    atomic_store(&worker->done, true);
-    aio_notify(worker->ctx);
-}
-
-static FixtureThread *worker_start(Worker *worker, AioContext *ctx, void (*work)(Worker *worker))
-{
-    worker->ctx = ctx;
-    worker->work = work;
-    atomic_store(&worker->done, false);
-    worker->end = fixture_now_ns() + 1500000000 * (int64_t)fixture_long();
-    return fixture_thread_start(worker_main, worker);
-}
-
-/* Run the loop until all workers are done. */
-static void run_with(AioContext *ctx, Worker *workers, int count, FixtureThread **threads)
-{
-    for (int i = 0; i < count; i++) {
-        while (!atomic_load(&workers[i].done)) {
-            drive(ctx, true);
-        }
-        fixture_thread_join(threads[i]);
-        assert_false(workers[i].bad);
-        assert_false(workers[i].early);
-    }
-}
-
-static void run_one(AioContext *ctx, Worker *worker, void (*work)(Worker *worker))
-{
-    FixtureThread *thread = worker_start(worker, ctx, work);
-    run_with(ctx, worker, 1, &thread);
-}
-
-/* In a worker: wait until somebody has set the step. */
-static bool await(Worker *worker, int step)
-{
-    int64_t end = fixture_now_ns() + 20000000000;
-    while (atomic_load(&worker->step) < step) {
-        if (fixture_now_ns() > end) {
-            return false;
-        }
-        fixture_yield();
-    }
-    return true;
-}
+#include "tests/worker.h"
 
 static void next_step(Probe *probe)
 {
@@ -168,7 +108,7 @@ static void callback_and_opaque_stay_together_while_a_thread_replaces_them(void 
     probe_open(&a, ctx);
     probe_ping(&a);
     Worker worker = {.probe = &a};
-    run_one(ctx, &worker, toggle);
+    worker_run(ctx, &worker, toggle);
     assert_int_equal(probe_handlers(ctx), 0);
     assert_true(probe_counters(ctx).handler_calls > 0);
     fixture_pair_close(&a.pair);
@@ -186,7 +126,7 @@ static void come_and_go(Worker *worker, unsigned callbacks)
         probe->arg = worker;
         probe_set(probe, callbacks, 0);
         probe_ping(probe);
-        worker->bad = !await(worker, step + 1);
+        worker->bad = !worker_await(worker, step + 1);
         aio_handler_remove_wait(worker->ctx, probe->pair.a, fixture_pair_kind());
         fixture_pair_close(&probe->pair);
         free(probe);
@@ -217,7 +157,7 @@ static void every_descriptor_that_a_thread_adds_around_the_64th_is_served(void *
     for (int i = 0; i < THREADS; i++) {
         threads[i] = worker_start(&workers[i], ctx, readers_come_and_go);
     }
-    run_with(ctx, workers, THREADS, threads);
+    worker_run_with(ctx, workers, THREADS, threads);
     assert_int_equal(probe_handlers(ctx), N);
     for (int i = 0; i < N; i++) {
         assert_int_equal(probes[i].calls, 0);
@@ -240,7 +180,7 @@ static void handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls(v
     for (int i = 0; i < THREADS; i++) {
         threads[i] = worker_start(&workers[i], ctx, pollables_come_and_go);
     }
-    run_with(ctx, workers, THREADS, threads);
+    worker_run_with(ctx, workers, THREADS, threads);
     assert_true(probe_counters(ctx).busy_polls > 0);
     probe_close(&a);
     fixture_context_free(ctx);
@@ -292,7 +232,7 @@ static void threads_change_the_same_handles_at_random(void **state)
         workers[i].probe = probes;
         threads[i] = worker_start(&workers[i], ctx, change_at_random);
     }
-    run_with(ctx, workers, THREADS, threads);
+    worker_run_with(ctx, workers, THREADS, threads);
     drive(ctx, false);
     assert_false(aio_external_disabled(ctx));
     for (int i = 0; i < 4; i++) { /* all is as a quiet context has it */
@@ -312,188 +252,6 @@ static void threads_change_the_same_handles_at_random(void **state)
     fixture_context_free(ctx);
 }
 
-/* Removals that wait. */
-
-static void remove_and_wait(Worker *worker)
-{
-    aio_handler_remove_wait(worker->ctx, worker->probe->pair.a, fixture_pair_kind());
-}
-
-static void removal_waits_for_nothing_in_a_sleeping_loop(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a, stranger;
-    probe_open_reader(&a, ctx);
-    probe_open(&stranger, ctx);
-    Worker worker = {.probe = &a}, other = {.probe = &stranger};
-    run_one(ctx, &worker, remove_and_wait);
-    assert_int_equal(probe_handlers(ctx), 0);
-    run_one(ctx, &other, remove_and_wait); /* not registered: nothing to wait for */
-    run_one(ctx, &other, remove_and_wait);
-    fixture_pair_close(&a.pair);
-    fixture_pair_close(&stranger.pair);
-    fixture_context_free(ctx);
-}
-
-static void step_in_and_out(Probe *probe)
-{
-    Worker *worker = probe->arg;
-    atomic_store(&worker->step, 1);
-    fixture_sleep_ms(50);
-    atomic_store(&worker->step, 2);
-}
-
-static void remove_while_it_runs(Worker *worker)
-{
-    Worker *told = worker->probe->arg; /* by the callback */
-    bool bad = !await(told, 1);
-    remove_and_wait(worker);
-    worker->bad |= bad || atomic_load(&told->step) != 2;
-}
-
-static void removal_waits_for_the_callback_that_runs(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    probe_open_reader(&a, ctx);
-    Worker worker = {.probe = &a};
-    a.on_read = step_in_and_out;
-    a.arg = &worker;
-    probe_ping(&a);
-    run_one(ctx, &worker, remove_while_it_runs);
-    assert_int_equal(a.reads, 1);
-    fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
-}
-
-/* Its callback runs the loop: the removal is applied in there, and waits until the callback returned. */
-static void run_loop_inside(Probe *probe)
-{
-    Worker *worker = probe->arg;
-    atomic_store(&worker->step, 1);
-    while (probe_handlers(probe->ctx) > 0) {
-        drive(probe->ctx, false);
-        fixture_yield();
-    }
-    for (int i = 0; i < 10; i++) {
-        drive(probe->ctx, false);
-        fixture_sleep_ms(5);
-    }
-    worker->early = atomic_load(&worker->done);
-    atomic_store(&worker->step, 2);
-}
-
-static void removal_waits_for_a_callback_that_runs_the_loop(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    probe_open_reader(&a, ctx);
-    Worker worker = {.probe = &a};
-    a.on_read = run_loop_inside;
-    a.arg = &worker;
-    probe_ping(&a);
-    run_one(ctx, &worker, remove_while_it_runs);
-    fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
-}
-
-/* As before, but it replaced itself by a second registration of the same handle first. */
-static void replace_and_run_loop_inside(Probe *probe)
-{
-    probe_remove(probe);
-    probe_set(probe, PROBE_READ, 0);
-    run_loop_inside(probe);
-}
-
-static void removal_waits_for_a_callback_of_an_earlier_registration(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    probe_open_reader(&a, ctx);
-    Worker worker = {.probe = &a};
-    a.on_read = replace_and_run_loop_inside;
-    a.arg = &worker;
-    probe_ping(&a);
-    run_one(ctx, &worker, remove_while_it_runs);
-    fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
-}
-
-static void several_threads_wait_for_the_same_removal(void **state)
-{
-    (void)state;
-    enum { THREADS = 4 };
-    AioContext *ctx = probe_context();
-    Probe a;
-    Worker workers[THREADS] = {{.step = 0}};
-    FixtureThread *threads[THREADS];
-    probe_open_reader(&a, ctx);
-    a.on_read = step_in_and_out;
-    a.arg = &workers[0];
-    probe_ping(&a);
-    for (int i = 0; i < THREADS; i++) {
-        workers[i].probe = &a;
-        threads[i] = worker_start(&workers[i], ctx, remove_while_it_runs);
-    }
-    run_with(ctx, workers, THREADS, threads);
-    assert_int_equal(probe_handlers(ctx), 0);
-    fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
-}
-
-static void remove_and_wait_at_home(Probe *probe)
-{
-    aio_handler_remove_wait(probe->ctx, probe->pair.a, fixture_pair_kind());
-    fixture_pair_close(&probe->pair);
-}
-
-static void removal_at_home_does_not_wait(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    probe_open_reader(&a, ctx);
-    a.on_read = remove_and_wait_at_home;
-    probe_ping(&a);
-    assert_true(drive(ctx, true));
-    assert_int_equal(a.reads, 1);
-    assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
-}
-
-static bool look_slowly(void *opaque)
-{
-    Probe *probe = opaque;
-    Worker *worker = probe->arg;
-    atomic_store(&worker->step, 1);
-    fixture_sleep_ms(30);
-    atomic_store(&worker->step, 2);
-    return false;
-}
-
-static void removal_waits_for_the_poll_callback_that_runs(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    Worker worker = {.probe = &a};
-    probe_open(&a, ctx);
-    probe_set(&a, PROBE_READ | PROBE_POLL, 0);
-    aio_context_set_poll_params(ctx, 1000000000, 0, 0, NULL);
-    probe_ping(&a);
-    assert_true(drive(ctx, true));
-    a.arg = &worker;
-    aio_set_fd_handler(ctx, (int)a.pair.a, false, (AioHandlerFunc *)NULL, NULL, look_slowly, &a);
-    run_one(ctx, &worker, remove_while_it_runs);
-    assert_int_equal(probe_handlers(ctx), 0);
-    fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ready_handler_added_elsewhere_runs_in_a_sleeping_loop),
     cmocka_unit_test(changes_of_a_thread_are_applied_in_their_order),
@@ -501,12 +259,5 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_descriptor_that_a_thread_adds_around_the_64th_is_served),
     cmocka_unit_test(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
     cmocka_unit_test(threads_change_the_same_handles_at_random),
-    cmocka_unit_test(removal_waits_for_nothing_in_a_sleeping_loop),
-    cmocka_unit_test(removal_waits_for_the_callback_that_runs),
-    cmocka_unit_test(removal_waits_for_a_callback_that_runs_the_loop),
-    cmocka_unit_test(removal_waits_for_a_callback_of_an_earlier_registration),
-    cmocka_unit_test(several_threads_wait_for_the_same_removal),
-    cmocka_unit_test(removal_at_home_does_not_wait),
-    cmocka_unit_test(removal_waits_for_the_poll_callback_that_runs),
 };
 TEST_MAIN(tests)

@@ -1,6 +1,6 @@
 /*
  * Pollers and what POSIX does to descriptors behind their back: closed, duplicated and recycled ones, regular files,
- * hang-ups and errors, limits, fork.
+ * limits.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/probe.h"
@@ -318,121 +317,6 @@ static void regular_files_are_always_ready_and_disturb_nobody(void **state)
     fixture_context_free(ctx);
 }
 
-/* A pipe as a pair: `a` is the end to watch. */
-static void pipe_pair(Probe *probe, AioContext *ctx, int end)
-{
-    int fds[2];
-    assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
-    *probe = (Probe){.ctx = ctx, .pair = {fds[end], fds[!end]}};
-}
-
-static void close_far_end(Probe *probe)
-{
-    fixture_close(probe->pair.b);
-    probe->pair.b = AIO_HANDLE_NONE;
-}
-
-static void pure_hang_up_never_spins_a_writer(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    pipe_pair(&a, ctx, 0); /* the reading end: it is never writable, and hangs up */
-    probe_set(&a, PROBE_WRITE, 0);
-    assert_false(drive(ctx, false));
-    close_far_end(&a);
-    assert_false(drive(ctx, false));
-    assert_in_range(probe_sleep(ctx, 200), 1, 10);
-    assert_int_equal(a.calls, 0);
-    probe_set(&a, PROBE_WRITE | PROBE_READ, 0); /* a reader hears it */
-    assert_true(drive(ctx, true));
-    assert_int_equal(a.reads, 1);
-    assert_int_equal(a.writes, 0);
-    probe_set(&a, PROBE_WRITE, 0);
-    assert_in_range(probe_sleep(ctx, 50), 1, 10);
-    probe_close(&a);
-    fixture_context_free(ctx);
-}
-
-static void error_calls_read_then_write(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a;
-    pipe_pair(&a, ctx, 1);
-    fixture_fill(a.pair.a); /* not writable */
-    probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
-    assert_false(drive(ctx, false));
-    close_far_end(&a);
-    a.keep = true;
-    assert_true(drive(ctx, true));
-    assert_int_equal(a.reads, 1);
-    assert_int_equal(a.writes, 1);
-    assert_int_equal(a.first, 'r');
-    probe_set(&a, PROBE_WRITE, 0);
-    assert_true(drive(ctx, true));
-    assert_int_equal(a.writes, 2);
-    probe_set(&a, PROBE_READ, 0);
-    assert_true(drive(ctx, true));
-    assert_int_equal(a.reads, 2);
-    probe_close(&a);
-    fixture_context_free(ctx);
-}
-
-static void objects_are_refused(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    AioHandlerOps ops = {.size = sizeof(ops)};
-    AioError *error = NULL;
-    assert_false(aio_handler_set(ctx, 12345, AIO_HANDLE_OBJECT, 0, &ops, NULL, &error));
-    assert_int_equal(aio_error_code(error), ENOTSUP);
-    assert_non_null(strstr(aio_error_message(error), "12345"));
-    aio_error_free(error);
-    error = NULL;
-    assert_false(
-        aio_handler_set(ctx, (AioHandle)INT32_MAX + 1, AIO_HANDLE_FD, 0, &ops, NULL, &error));
-    assert_int_equal(aio_error_code(error), EBADF);
-    aio_error_free(error);
-    fixture_context_free(ctx);
-}
-
-static void child_of_fork_destroys_its_copy_and_the_parent_goes_on(void **state)
-{
-    (void)state;
-    enum { N = 20 };
-    AioContext *ctx = probe_context();
-    Probe probes[N];
-    for (int i = 0; i < N; i++) {
-        probe_open_reader(&probes[i], ctx);
-    }
-    drive(ctx, false);
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        for (int i = 0; i < N; i++) {
-            probe_close(&probes[i]);
-        }
-        aio_context_unref(ctx);
-        _exit(7);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-    for (int i = 0; i < N; i++) {
-        probe_ping(&probes[i]);
-        assert_true(drive(ctx, true));
-        assert_int_equal(probes[i].reads, 1);
-    }
-    assert_in_range(probe_sleep(ctx, 50), 1, 10);
-    assert_null(aio_context_take_error(ctx));
-    for (int i = 0; i < N; i++) {
-        probe_close(&probes[i]);
-    }
-    fixture_context_free(ctx);
-}
-
 static void handlers_are_served_though_the_limit_of_descriptors_is_below_their_number(void **state)
 {
     (void)state;
@@ -463,43 +347,6 @@ static void handlers_are_served_though_the_limit_of_descriptors_is_below_their_n
     fixture_context_free(ctx);
 }
 
-/* What a host does that waits elsewhere: whether there was something to dispatch. */
-static bool host_iteration(AioContext *ctx)
-{
-    bool ready = aio_prepare(ctx) || aio_pending(ctx);
-    if (ready) {
-        aio_dispatch(ctx);
-    }
-    return ready;
-}
-
-static void host_is_told_what_the_system_does_not_report(void **state)
-{
-    (void)state;
-    AioContext *ctx = probe_context();
-    Probe a, hung;
-    probe_open(&a, ctx);
-    close((int)a.pair.a);
-    probe_set(&a, PROBE_READ | PROBE_ERROR, 0);
-    assert_true(host_iteration(ctx));
-    assert_int_equal(a.errors, 1);
-    assert_false(host_iteration(ctx));
-    probe_remove(&a);
-    probe_expect_error(ctx, EBADF, "can't be watched");
-    pipe_pair(&hung, ctx, 0);
-    probe_set(&hung, PROBE_WRITE, 0);
-    close_far_end(&hung);
-    host_iteration(ctx);
-    uint64_t updates = probe_counters(ctx).interest_updates;
-    assert_false(host_iteration(ctx));
-    assert_int_equal(probe_counters(ctx).interest_updates, updates);
-    assert_int_equal(hung.calls, 0);
-    assert_in_range(probe_sleep(ctx, 50), 1, 10); /* it left the poller */
-    fixture_close(a.pair.b);
-    probe_close(&hung);
-    fixture_context_free(ctx);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(descriptor_that_is_not_open_is_told_once),
     cmocka_unit_test(failed_handler_can_be_removed_before_it_was_told),
@@ -509,11 +356,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(recycled_descriptor_is_served_once_it_is_registered_again),
     cmocka_unit_test(peer_sees_the_end_when_the_removed_descriptor_is_closed),
     cmocka_unit_test(regular_files_are_always_ready_and_disturb_nobody),
-    cmocka_unit_test(pure_hang_up_never_spins_a_writer),
-    cmocka_unit_test(error_calls_read_then_write),
-    cmocka_unit_test(objects_are_refused),
-    cmocka_unit_test(child_of_fork_destroys_its_copy_and_the_parent_goes_on),
     cmocka_unit_test(handlers_are_served_though_the_limit_of_descriptors_is_below_their_number),
-    cmocka_unit_test(host_is_told_what_the_system_does_not_report),
 };
 TEST_MAIN(tests)

@@ -1,0 +1,195 @@
+/*
+ * Pollers with many handles.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/fixture.h"
+
+#include "tests/probe.h"
+
+/* Notifiers, since each takes a descriptor or two only. */
+typedef struct Bell {
+    AioNotifier notifier; /* the first member: the callback gets it */
+    int rings;
+} Bell;
+
+static void ring(AioNotifier *notifier)
+{
+    aio_notifier_test_and_clear(notifier);
+    ((Bell *)(void *)notifier)->rings++;
+}
+
+static Bell *bells_open(AioContext *ctx, int count)
+{
+    Bell *bells = calloc((size_t)count, sizeof(*bells));
+    fixture_limit_handles((unsigned)count * 2 + 100);
+    for (int i = 0; i < count; i++) {
+        if (aio_notifier_init(&bells[i].notifier, false) < 0) {
+            while (i-- > 0) {
+                aio_set_event_notifier(ctx, &bells[i].notifier, false, NULL, NULL);
+                aio_notifier_cleanup(&bells[i].notifier);
+            }
+            free(bells);
+            aio_context_unref(ctx);
+            fixture_skip("too few descriptors here");
+        }
+        aio_set_event_notifier(ctx, &bells[i].notifier, false, ring, NULL);
+    }
+    return bells;
+}
+
+static void bells_close(AioContext *ctx, Bell *bells, int count)
+{
+    for (int i = 0; i < count; i++) {
+        aio_set_event_notifier(ctx, &bells[i].notifier, false, NULL, NULL);
+        aio_notifier_cleanup(&bells[i].notifier);
+    }
+    free(bells);
+    fixture_limit_handles(0);
+}
+
+static void five_thousand_ready_at_once_are_served_once_each(void **state)
+{
+    (void)state;
+    enum { N = 5000 };
+    AioContext *ctx = probe_context();
+    Bell *bells = bells_open(ctx, N);
+    for (int round = 1; round <= 3; round++) {
+        for (int i = 0; i < N; i++) {
+            aio_notifier_set(&bells[(i * 7) % N].notifier);
+        }
+        int calls = 0;
+        while (drive(ctx, false)) {
+            calls++;
+        }
+        assert_in_range(calls, 1, N / 64);
+        for (int i = 0; i < N; i++) {
+            assert_int_equal(bells[i].rings, round);
+        }
+    }
+    assert_int_equal(probe_counters(ctx).handler_calls, 3 * N);
+    bells_close(ctx, bells, N);
+    assert_int_equal(probe_handlers(ctx), 0);
+    fixture_context_free(ctx);
+}
+
+static void one_busy_handle_among_thousands_is_served_alone(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    AioContext *ctx = probe_context();
+    Bell *bells = bells_open(ctx, N);
+    for (int i = 0; i < 100; i++) {
+        aio_notifier_set(&bells[i * 39].notifier);
+        assert_true(drive(ctx, i % 2));
+        assert_int_equal(bells[i * 39].rings, 1);
+    }
+    assert_int_equal(probe_counters(ctx).handler_calls, 100);
+    assert_in_range(probe_sleep(ctx, 30), 1, 10);
+    bells_close(ctx, bells, N);
+    fixture_context_free(ctx);
+}
+
+static void handles_come_and_go_in_any_order(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    AioContext *ctx = probe_context();
+    Bell *bells = bells_open(ctx, N);
+    bool *here = calloc(N, sizeof(*here));
+    unsigned seed = 1;
+    for (int i = 0; i < N; i++) {
+        here[i] = true;
+    }
+    for (int step = 0; step < 20000; step++) {
+        seed = seed * 1103515245 + 12345;
+        int i = (int)((seed >> 8) % N);
+        here[i] = !here[i];
+        aio_set_event_notifier(ctx, &bells[i].notifier, false, here[i] ? ring : NULL, NULL);
+    }
+    int expected = 0;
+    for (int i = 0; i < N; i++) {
+        aio_notifier_set(&bells[i].notifier);
+        expected += here[i];
+    }
+    assert_int_equal(probe_handlers(ctx), expected);
+    while (drive(ctx, false)) {
+        continue;
+    }
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(bells[i].rings, here[i]);
+    }
+    free(here);
+    bells_close(ctx, bells, N);
+    fixture_context_free(ctx);
+}
+
+static void nest(Probe *probe)
+{
+    int *left = probe->arg;
+    if (--*left > 0) {
+        probe_ping(probe + 1);
+        assert_true(drive(probe->ctx, true));
+    }
+}
+
+static void two_hundred_handlers_nest(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    static Probe probes[N];
+    AioContext *ctx = probe_context();
+    int left = N;
+    for (int i = 0; i < N; i++) {
+        probe_open_reader(&probes[i], ctx);
+        probes[i].on_read = nest;
+        probes[i].arg = &left;
+    }
+    probe_ping(&probes[0]);
+    assert_true(drive(ctx, true));
+    assert_int_equal(left, 0);
+    assert_false(drive(ctx, false));
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(probes[i].reads, 1);
+        probe_close(&probes[i]);
+    }
+    fixture_context_free(ctx);
+}
+
+static void handles_come_and_go_and_leave_nothing(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    size_t memory = 0;
+    unsigned handles = fixture_open_handles();
+    for (int round = 0; round < 40; round++) {
+        Probe probes[70];
+        for (int i = 0; i < 70; i++) {
+            probe_open_reader(&probes[i], ctx);
+        }
+        for (int i = 0; i < 70; i++) {
+            probe_ping(&probes[(i * 3) % 70]);
+        }
+        while (drive(ctx, false)) {
+            continue;
+        }
+        for (int i = 0; i < 70; i++) {
+            assert_int_equal(probes[i].reads, 1);
+            probe_close(&probes[i]);
+        }
+        drive(ctx, false);
+        memory = round == 5 ? fixture_memory_in_use() : memory;
+    }
+    assert_int_equal(fixture_open_handles(), handles);
+    assert_true(fixture_memory_in_use() <= memory + 10000);
+    fixture_context_free(ctx);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(five_thousand_ready_at_once_are_served_once_each),
+    cmocka_unit_test(one_busy_handle_among_thousands_is_served_alone),
+    cmocka_unit_test(handles_come_and_go_in_any_order),
+    cmocka_unit_test(two_hundred_handlers_nest),
+    cmocka_unit_test(handles_come_and_go_and_leave_nothing),
+};
+TEST_MAIN(tests)
