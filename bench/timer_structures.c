@@ -21,6 +21,7 @@
 
 #define HOUR_NS INT64_C(3600000000000)
 #define BATCH 64
+#define CHUNKS 3000
 #define MAX_RUNS 101
 #define SIZES 4
 #define NAMES 16
@@ -39,10 +40,10 @@ static double results[STRUCTURES][SIZES][WORKS][MAX_RUNS];
 static double bytes[STRUCTURES];
 static volatile size_t sink;
 
-static double now_ns(void)
+static double now_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
@@ -91,6 +92,61 @@ static void check_order(const Structure *s)
     free(items);
 }
 
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), compare);
+    return values[count / 2];
+}
+
+/* Batches so short that few are interrupted by other programs, and the median of many. */
+
+static void measure_arm_and_cancel(const Structure *s, void *self, Item *items,
+                                   const int64_t *deadlines, double *out)
+{
+    static double arm[CHUNKS], cancel[CHUNKS];
+    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        double begin = now_ns(CLOCK_MONOTONIC);
+        for (size_t i = 0; i < BATCH; i++) {
+            s->arm(self, &items[i], deadlines[i]);
+        }
+        double middle = now_ns(CLOCK_MONOTONIC);
+        for (size_t i = 0; i < BATCH; i++) {
+            s->cancel(self, &items[i]);
+        }
+        cancel[chunk] = now_ns(CLOCK_MONOTONIC) - middle;
+        arm[chunk] = middle - begin;
+    }
+    out[ARM] = median(arm, CHUNKS) / BATCH;
+    out[CANCEL] = median(cancel, CHUNKS) / BATCH;
+}
+
+static void measure_move_and_idle(const Structure *s, void *self, Item *items, size_t n,
+                                  double *out)
+{
+    static double move[CHUNKS], idle[CHUNKS];
+    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        double begin = now_ns(CLOCK_MONOTONIC);
+        for (size_t i = 0; i < BATCH; i++) {
+            uint64_t r = next_random();
+            s->move(self, &items[r % n], HOUR_NS + (int64_t)((r >> 20) % (uint64_t)HOUR_NS));
+        }
+        double middle = now_ns(CLOCK_MONOTONIC);
+        for (size_t i = 0; i < BATCH; i++) {
+            sink += s->idle(self);
+        }
+        idle[chunk] = now_ns(CLOCK_MONOTONIC) - middle;
+        move[chunk] = middle - begin;
+    }
+    out[MOVE] = median(move, CHUNKS) / BATCH;
+    out[IDLE] = median(idle, CHUNKS) / BATCH;
+}
+
 static void measure(const Structure *s, size_t n, double *out)
 {
     Item *items = calloc(n + BATCH, sizeof(*items));
@@ -102,63 +158,29 @@ static void measure(const Structure *s, size_t n, double *out)
     for (size_t i = 0; i < n; i++) {
         s->arm(self, &items[i], deadlines[i]);
     }
+    measure_arm_and_cancel(s, self, &items[n], &deadlines[n], out);
+    measure_move_and_idle(s, self, items, n, out);
 
-    const int rounds = 3000;
-    double arm = 0, cancel = 0;
-    for (int round = 0; round < rounds; round++) {
-        double begin = now_ns();
-        for (size_t i = n; i < n + BATCH; i++) {
-            s->arm(self, &items[i], deadlines[i]);
-        }
-        double middle = now_ns();
-        for (size_t i = n; i < n + BATCH; i++) {
-            s->cancel(self, &items[i]);
-        }
-        cancel += now_ns() - middle;
-        arm += middle - begin;
-    }
-    out[ARM] = arm / rounds / BATCH;
-    out[CANCEL] = cancel / rounds / BATCH;
-
-    const size_t moves = 200000;
-    double begin = now_ns();
-    for (size_t i = 0; i < moves; i++) {
-        uint64_t r = next_random();
-        s->move(self, &items[r % n], HOUR_NS + (int64_t)((r >> 20) % (uint64_t)HOUR_NS));
-    }
-    out[MOVE] = (now_ns() - begin) / (double)moves;
-
-    begin = now_ns();
-    for (size_t i = 0; i < moves; i++) {
-        sink += s->idle(self);
-    }
-    out[IDLE] = (now_ns() - begin) / (double)moves;
-
+    /* All due, at once: too long not to be interrupted, so in CPU time. */
     double expire = 0;
     size_t total = 0;
-    do { /* small sizes often enough to be seen by the clock */
-        begin = now_ns();
+    for (;;) {
+        double begin = now_ns(CLOCK_THREAD_CPUTIME_ID);
         total += s->expire(self, 3 * HOUR_NS);
-        expire += now_ns() - begin;
-        if (total < 20000) {
-            s->destroy(self);
-            self = s->create(n + BATCH);
-            memset(items, 0, (n + BATCH) * sizeof(*items));
-            for (size_t i = 0; i < n; i++) {
-                s->arm(self, &items[i], deadlines[i]);
-            }
+        expire += now_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
+        s->destroy(self);
+        if (total >= 20000) {
+            break;
         }
-    } while (total < 20000);
+        self = s->create(n + BATCH);
+        memset(items, 0, (n + BATCH) * sizeof(*items));
+        for (size_t i = 0; i < n; i++) {
+            s->arm(self, &items[i], deadlines[i]);
+        }
+    }
     out[EXPIRE] = expire / (double)total;
-    s->destroy(self);
     free(items);
     free(deadlines);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static void print(size_t count, const bool *chosen, int runs)
@@ -179,9 +201,7 @@ static void print(size_t count, const bool *chosen, int runs)
             }
             printf("| %s%s |", structures[i]->name, structures[i]->exact ? "" : " (inexact)");
             for (size_t size = 0; size < count; size++) {
-                double *values = results[i][size][work];
-                qsort(values, (size_t)runs, sizeof(*values), compare);
-                printf(" %.1f |", values[runs / 2]);
+                printf(" %.1f |", median(results[i][size][work], (size_t)runs));
             }
             printf("\n");
         }

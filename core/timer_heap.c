@@ -43,23 +43,41 @@ static void sift_up(AioTimerHeap *heap, size_t index, AioTimerEntry entry)
     put(heap, index, entry);
 }
 
-/* The same towards the leaves. */
+/* The first in order of `count` entries from `index` on. */
+static size_t first_of(const AioTimerEntry *entries, size_t index, size_t count)
+{
+    size_t best = index;
+    for (size_t i = index + 1; i < index + count; i++) {
+        if (before(&entries[i], &entries[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The same of four, without branches that depend on their order: no processor could foresee them. */
+static inline size_t first_of_four(const AioTimerEntry *entries, size_t index)
+{
+    const AioTimerEntry *e = &entries[index];
+    uint64_t a = e[0].deadline, b = e[1].deadline, c = e[2].deadline, d = e[3].deadline;
+    size_t low = index + (b < a);
+    size_t high = index + 2 + (d < c);
+    uint64_t lower = b < a ? b : a;
+    uint64_t higher = d < c ? d : c;
+    if ((a == b) | (c == d) | (lower == higher)) {
+        return first_of(entries, index, ARITY);
+    }
+    return higher < lower ? high : low;
+}
+
+/* Find the place of `entry` from the hole at `index` towards the leaves. */
 static void sift_down(AioTimerHeap *heap, size_t index, AioTimerEntry entry)
 {
     const AioTimerEntry *entries = heap->entries;
     size_t count = heap->count;
-    for (;;) {
-        size_t first = index * ARITY + 1;
-        if (first >= count) {
-            break;
-        }
-        size_t end = first + ARITY < count ? first + ARITY : count;
-        size_t best = first;
-        for (size_t i = first + 1; i < end; i++) {
-            if (before(&entries[i], &entries[best])) {
-                best = i;
-            }
-        }
+    for (size_t first; (first = index * ARITY + 1) < count;) {
+        size_t best = first + ARITY <= count ? first_of_four(entries, first)
+                                             : first_of(entries, first, count - first);
         if (!before(&entries[best], &entry)) {
             break;
         }
@@ -110,13 +128,30 @@ void aio__timer_heap_move(AioTimerHeap *heap, AioTimer *timer, uint64_t deadline
     sift(heap, timer->place, (AioTimerEntry){.deadline = deadline, .timer = timer});
 }
 
-void aio__timer_heap_remove(AioTimerHeap *heap, AioTimer *timer)
+/* Make the heap shorter by its last entry, which is returned. */
+static inline AioTimerEntry shorten(AioTimerHeap *heap)
 {
-    size_t index = timer->place;
     AioTimerEntry last = heap->entries[--heap->count];
     if (heap->parked > 0) {
         put(heap, heap->count, heap->entries[heap->count + heap->parked]);
     }
+    return last;
+}
+
+AioTimerEntry aio__timer_heap_take(AioTimerHeap *heap)
+{
+    AioTimerEntry first = heap->entries[0];
+    AioTimerEntry last = shorten(heap);
+    if (heap->count > 0) {
+        sift_down(heap, 0, last);
+    }
+    return first;
+}
+
+void aio__timer_heap_remove(AioTimerHeap *heap, AioTimer *timer)
+{
+    size_t index = timer->place;
+    AioTimerEntry last = shorten(heap);
     if (index < heap->count) {
         sift(heap, index, last);
     }

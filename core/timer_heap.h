@@ -24,19 +24,17 @@ typedef struct AioTimerHeap {
     size_t capacity;
 } AioTimerHeap;
 
-/* Have room for one more timer; 0 or -ENOMEM, with nothing changed. Amortised O(1). */
+/* Have room for more timers; 0 or -ENOMEM, with nothing changed. Amortised O(1). */
 int aio__timer_heap_grow(AioTimerHeap *heap);
-
-static inline bool aio__timer_heap_full(const AioTimerHeap *heap)
-{
-    return heap->count + heap->parked == heap->capacity;
-}
 
 /* There is room; timer->order is set. */
 void aio__timer_heap_insert(AioTimerHeap *heap, AioTimer *timer, uint64_t deadline);
 
 /* The timer is in the heap; its order has changed already. */
 void aio__timer_heap_move(AioTimerHeap *heap, AioTimer *timer, uint64_t deadline);
+
+/* Take out the first. There is one. The timer is not looked at. */
+AioTimerEntry aio__timer_heap_take(AioTimerHeap *heap);
 
 /* The timer is in the heap. */
 void aio__timer_heap_remove(AioTimerHeap *heap, AioTimer *timer);

@@ -180,6 +180,7 @@ static unsigned run_list(AioTimerList *list, int64_t now)
     list->run_now = outer_now;
     list->run_order = outer_order;
     bool tell = false;
+    aio__timer_set_give_back(&list->set);
     if (--list->runs == 0) {
         aio__timer_set_bring_back(&list->set);
         tell = list->awaited;
@@ -275,7 +276,7 @@ uint64_t aio__timers_earliest_ns(AioTimerList *list, unsigned without)
 {
     aio__lock_take(&list->lock);
     uint64_t earliest = load(&list->earliest);
-    if (without || list->set.aside_earliest != AIO_TIMERS_NONE) {
+    if (without || list->runs > 0 || list->set.aside_earliest != AIO_TIMERS_NONE) {
         earliest = aio__timer_set_earliest_without(&list->set, without);
     }
     aio__lock_drop(&list->lock);

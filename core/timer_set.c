@@ -1,6 +1,6 @@
 /*
- * A set of armed timers that never fails: the heap, the timers that wait outside of it for the next run,
- * and the list that holds what was armed while memory was refused. It knows nothing of clocks and threads:
+ * A set of armed timers that never fails: the heap, a batch of those that are due, the timers that wait
+ * outside of it for the next run, and the list that holds what was armed while memory was refused. It knows nothing of clocks and threads:
  * its caller holds the list's lock and says what time it is.
  *
  * Invariant: equal deadlines leave the set in the order of arming. So all in the heap was armed before
@@ -34,6 +34,8 @@ uint64_t aio__timer_set_deadline(const AioTimerSet *set, const AioTimer *timer)
     case AIO_TIMER_HEAP:
     case AIO_TIMER_PARKED:
         return set->heap.entries[timer->place].deadline;
+    case AIO_TIMER_DUE:
+        return set->due[timer->place].deadline;
     default:
         return timer->order;
     }
@@ -73,14 +75,14 @@ static void overflow_unlink(AioTimerSet *set, AioTimer *timer)
     }
 }
 
-static bool has_room(AioTimerHeap *heap)
+static bool has_room(AioTimerSet *set)
 {
-    return !aio__timer_heap_full(heap) || aio__timer_heap_grow(heap) == 0;
+    return !aio__timer_set_full(set) || aio__timer_heap_grow(&set->heap) == 0;
 }
 
 static void overflow_flush(AioTimerSet *set)
 {
-    while (set->overflow && has_room(&set->heap)) {
+    while (set->overflow && has_room(set)) {
         AioTimer *timer = set->overflow;
         uint64_t deadline = timer->order;
         overflow_unlink(set, timer);
@@ -117,7 +119,7 @@ static void insert(AioTimerSet *set, AioTimer *timer, uint64_t deadline, bool la
         overflow_flush(set);
         forget_aside(set);
     }
-    if (set->overflow || !has_room(&set->heap)) {
+    if (set->overflow || !has_room(set)) {
         timer->state = later ? AIO_TIMER_OVERFLOWN_LATER : AIO_TIMER_OVERFLOWN;
         overflow_append(set, timer, deadline);
         note_aside(set, deadline);
@@ -140,7 +142,9 @@ void aio__timer_set_put_slow(AioTimerSet *set, AioTimer *timer, uint64_t deadlin
 
 void aio__timer_set_remove_slow(AioTimerSet *set, AioTimer *timer)
 {
-    if (timer->state == AIO_TIMER_PARKED) {
+    if (timer->state == AIO_TIMER_DUE) {
+        set->due[timer->place].timer = NULL;
+    } else if (timer->state == AIO_TIMER_PARKED) {
         aio__timer_heap_remove_parked(&set->heap, timer);
     } else {
         overflow_unlink(set, timer);
@@ -149,17 +153,27 @@ void aio__timer_set_remove_slow(AioTimerSet *set, AioTimer *timer)
     timer->state = AIO_TIMER_IDLE;
 }
 
-AioTimer *aio__timer_set_take(AioTimerSet *set, uint64_t now, uint64_t order)
+/* Have the next batch of what is due taken out of the heap. There is none at present. */
+static void collect_due(AioTimerSet *set, uint64_t now, uint64_t order)
 {
     AioTimerHeap *heap = &set->heap;
-    while (heap->count > 0 && heap->entries[0].deadline <= now) {
-        AioTimerEntry first = heap->entries[0];
-        aio__timer_set_remove(set, first.timer);
-        if (first.timer->order <= order) {
-            return first.timer;
+    unsigned count = 0;
+    while (count < AIO_TIMERS_BATCH && heap->count > 0 && heap->entries[0].deadline <= now) {
+        AioTimerEntry first = aio__timer_heap_take(heap);
+        if (first.timer->order > order) {
+            park(set, first.timer, first.deadline);
+            continue;
         }
-        park(set, first.timer, first.deadline);
+        first.timer->state = AIO_TIMER_DUE;
+        first.timer->place = count;
+        set->due[count++] = first;
     }
+    set->due_next = 0;
+    set->due_end = count;
+}
+
+static AioTimer *take_overflown(AioTimerSet *set, uint64_t now)
+{
     for (AioTimer *timer = set->overflow; timer; timer = overflow_next(timer)) {
         if (timer->state == AIO_TIMER_OVERFLOWN && timer->order <= now) {
             aio__timer_set_remove(set, timer);
@@ -169,8 +183,42 @@ AioTimer *aio__timer_set_take(AioTimerSet *set, uint64_t now, uint64_t order)
     return NULL;
 }
 
+AioTimer *aio__timer_set_take(AioTimerSet *set, uint64_t now, uint64_t order)
+{
+    for (;;) {
+        if (set->due_next == set->due_end) {
+            collect_due(set, now, order);
+            if (set->due_end == 0) {
+                return take_overflown(set, now);
+            }
+        }
+        AioTimerEntry first = set->due[set->due_next];
+        if (first.timer && first.deadline > now) { /* the clock was set back */
+            aio__timer_set_give_back(set);
+            continue;
+        }
+        set->due_next++;
+        if (first.timer) {
+            first.timer->state = AIO_TIMER_IDLE;
+            return first.timer;
+        }
+    }
+}
+
+void aio__timer_set_give_back(AioTimerSet *set)
+{
+    while (set->due_next < set->due_end) {
+        AioTimerEntry entry = set->due[set->due_next++];
+        if (entry.timer) {
+            entry.timer->state = AIO_TIMER_HEAP;
+            aio__timer_heap_insert(&set->heap, entry.timer, entry.deadline);
+        }
+    }
+}
+
 void aio__timer_set_bring_back(AioTimerSet *set)
 {
+    aio__timer_set_give_back(set);
     if (set->aside_earliest == AIO_TIMERS_NONE) {
         return;
     }
@@ -188,12 +236,22 @@ void aio__timer_set_bring_back(AioTimerSet *set)
 uint64_t aio__timer_set_latest(const AioTimerSet *set)
 {
     uint64_t moment = aio__timer_heap_latest(&set->heap, latest_of);
+    if (set->due_next < set->due_end && set->due[set->due_next].deadline < moment) {
+        moment = set->due[set->due_next].deadline;
+    }
     return set->aside_earliest < moment ? set->aside_earliest : moment;
 }
 
 uint64_t aio__timer_set_earliest_without(const AioTimerSet *set, unsigned attributes)
 {
     uint64_t earliest = aio__timer_heap_earliest(&set->heap, attributes);
+    for (unsigned i = set->due_next; i < set->due_end; i++) {
+        const AioTimerEntry *entry = &set->due[i];
+        if (entry->timer && entry->deadline < earliest &&
+            !(entry->timer->attributes & attributes)) {
+            earliest = entry->deadline;
+        }
+    }
     for (AioTimer *timer = set->overflow; timer; timer = overflow_next(timer)) {
         if (timer->order < earliest && !(timer->attributes & attributes)) {
             earliest = timer->order;

@@ -26,6 +26,7 @@ typedef struct Probe {
     int64_t rearm_at; /* from the callback, where not 0 */
     int rearms;       /* so many times */
     AioTimer *delete; /* from the callback */
+    int64_t deadline; /* of all timers, after that */
     AioTimer *arm;    /* from the callback, at 1 */
     bool nested;      /* poll from the callback */
     bool inner;       /* what that said */
@@ -51,6 +52,7 @@ static void on_timer(void *opaque)
     }
     if (probe->delete) {
         aio_timer_del(probe->delete);
+        probe->deadline = aio_clock_deadline_ns(AIO_CLOCK_REALTIME, 0);
     }
     if (probe->nested) {
         probe->nested = false;
@@ -322,6 +324,7 @@ static void deleted_by_an_earlier_one_does_not_run(void **state)
     assert_true(drive(ctx, false));
     assert_false(drive(ctx, false));
     assert_int_equal(first.runs, 1);
+    assert_int_equal(first.deadline, -1);
     assert_int_equal(second.runs, 0);
     fixture_context_free(ctx);
 }

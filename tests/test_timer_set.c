@@ -59,53 +59,96 @@ static void model_bring_back(Known *known, size_t count)
     }
 }
 
+enum { COUNT = 200 };
+
+typedef struct Model {
+    AioTimerSet set;
+    Known known[COUNT];
+    uint64_t orders;
+    uint64_t now;
+} Model;
+
+static void put(Model *m, Known *one, uint64_t deadline, bool later)
+{
+    one->deadline = deadline;
+    one->order = ++m->orders;
+    one->later = later;
+    aio__timer_set_put(&m->set, &one->timer, deadline, later);
+}
+
+static void take_out(Model *m, Known *one)
+{
+    aio__timer_set_remove(&m->set, &one->timer);
+    one->deadline = NONE;
+    one->later = false;
+}
+
+/* Some or all of what is due, and in between what callbacks do. */
+static void run(Model *m, unsigned most)
+{
+    m->now += next_random() % 30;
+    uint64_t reached = m->now;
+    for (Known *first; most > 0; most--) {
+        first = model_first(m->known, COUNT, m->now);
+        AioTimer *taken = aio__timer_set_take(&m->set, m->now, UINT64_MAX);
+        assert_ptr_equal(taken, first ? &first->timer : NULL);
+        if (!first) {
+            break;
+        }
+        assert_int_equal(aio__timer_set_deadline(&m->set, taken), NONE);
+        first->deadline = NONE;
+        uint64_t r = next_random();
+        Known *one = r & 4096 ? first : &m->known[r / 16 % COUNT];
+        if (r % 3 == 0) {
+            put(m, one, reached - r / 8192 % 20, true);
+        } else if (r % 3 == 1) {
+            put(m, one, reached + 1 + r / 8192 % 50, false);
+        } else {
+            take_out(m, one);
+        }
+        assert_int_equal(aio__timer_set_earliest_without(&m->set, 0),
+                         model_earliest(m->known, COUNT));
+        assert_true(aio__timer_set_earliest(&m->set) <= model_earliest(m->known, COUNT));
+        if (r % 64 == 0) { /* set back */
+            m->now -= 10;
+        }
+    }
+    aio__timer_set_give_back(&m->set);
+}
+
 static void behaves_as_a_plain_model(void **state)
 {
     (void)state;
-    enum { COUNT = 200 };
-    static Known known[COUNT];
-    AioTimerSet set;
-    uint64_t orders = 0, now = 0;
-    aio__timer_set_init(&set);
+    static Model m;
+    m.now = 1000000;
+    aio__timer_set_init(&m.set);
     for (size_t i = 0; i < COUNT; i++) {
-        known[i] = (Known){.deadline = NONE};
+        m.known[i].deadline = NONE;
     }
-    for (unsigned step = 0; step < 60000 * fixture_long(); step++) {
+    for (unsigned step = 0; step < 30000 * fixture_long(); step++) {
         uint64_t r = next_random();
-        Known *one = &known[r / 16 % COUNT];
+        Known *one = &m.known[r / 16 % COUNT];
         switch (r % 8) {
         case 0:
-            aio__timer_set_remove(&set, &one->timer);
-            one->deadline = NONE;
-            one->later = false;
+            take_out(&m, one);
             break;
-        case 1: { /* take what is due */
-            now += r / 4096 % 30;
-            Known *first = model_first(known, COUNT, now);
-            AioTimer *taken = aio__timer_set_take(&set, now, UINT64_MAX);
-            assert_ptr_equal(taken, first ? &first->timer : NULL);
-            if (first) {
-                assert_int_equal(aio__timer_set_deadline(&set, taken), NONE);
-                first->deadline = NONE;
-            }
+        case 1:
+            run(&m, (unsigned)(r / 4096 % 40));
             break;
-        }
         case 2:
-            aio__timer_set_bring_back(&set);
-            model_bring_back(known, COUNT);
-            assert_int_equal(aio__timer_set_earliest(&set), model_earliest(known, COUNT));
+            aio__timer_set_bring_back(&m.set);
+            model_bring_back(m.known, COUNT);
+            assert_int_equal(aio__timer_set_earliest(&m.set), model_earliest(m.known, COUNT));
             break;
         default:
-            one->deadline = now + r / 4096 % 50;
-            one->order = ++orders;
-            one->later = r % 8 == 3;
-            aio__timer_set_put(&set, &one->timer, one->deadline, one->later);
+            put(&m, one, m.now + r / 4096 % 50, r % 8 == 3);
         }
-        assert_int_equal(aio__timer_set_deadline(&set, &one->timer), one->deadline);
-        assert_true(aio__timer_set_earliest(&set) <= model_earliest(known, COUNT));
-        assert_int_equal(aio__timer_set_earliest_without(&set, 0), model_earliest(known, COUNT));
+        assert_int_equal(aio__timer_set_deadline(&m.set, &one->timer), one->deadline);
+        assert_true(aio__timer_set_earliest(&m.set) <= model_earliest(m.known, COUNT));
+        assert_int_equal(aio__timer_set_earliest_without(&m.set, 0),
+                         model_earliest(m.known, COUNT));
     }
-    aio__timer_set_destroy(&set);
+    aio__timer_set_destroy(&m.set);
 }
 
 static void what_was_put_after_the_limit_is_put_aside(void **state)
@@ -131,27 +174,27 @@ static void what_was_put_after_the_limit_is_put_aside(void **state)
 static void a_growing_set_asks_for_memory_rarely(void **state)
 {
     (void)state;
-    enum { COUNT = 100000 };
+    enum { MANY = 100000 };
     AioTimerSet set;
-    AioTimer *timers = calloc(COUNT, sizeof(*timers));
+    AioTimer *timers = calloc(MANY, sizeof(*timers));
     assert_non_null(timers);
     aio__timer_set_init(&set);
     unsigned grown = 0;
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < MANY; i++) {
         size_t capacity = set.heap.capacity;
         aio__timer_set_put(&set, &timers[i], next_random(), false);
         grown += set.heap.capacity != capacity;
     }
     assert_true(grown < 32);
     /* 80 bytes a timer with its share, at the worst moment */
-    assert_true(sizeof(AioTimer) + set.heap.capacity * sizeof(AioTimerEntry) / COUNT <= 80);
+    assert_true(sizeof(AioTimer) + set.heap.capacity * sizeof(AioTimerEntry) / MANY <= 80);
     aio__alloc_refuse_all(true);
-    for (size_t i = 0; i < COUNT; i++) { /* no more memory for moving, taking and putting back */
+    for (size_t i = 0; i < MANY; i++) { /* no more memory for moving, taking and putting back */
         aio__timer_set_put(&set, &timers[i], next_random(), i & 1);
     }
     aio__timer_set_bring_back(&set);
     uint64_t last = 0;
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < MANY; i++) {
         uint64_t earliest = aio__timer_set_earliest(&set);
         assert_true(earliest >= last);
         last = earliest;
@@ -172,14 +215,14 @@ static size_t fill(AioTimerSet *set, Known *known, size_t more, uint64_t deadlin
         aio__timer_set_put(set, &known[count].timer, deadline, false);
     }
     aio__alloc_refuse_all(true);
-    while (!aio__timer_heap_full(&set->heap)) {
+    while (!aio__timer_set_full(set)) {
         aio__timer_set_put(set, &known[count++].timer, deadline, false);
     }
     for (; more > 0; more--) {
         aio__timer_set_put(set, &known[count++].timer, deadline, false);
         assert_int_equal(aio__timer_set_deadline(set, &known[count - 1].timer), deadline);
+        assert_true(aio__alloc_failed());
     }
-    assert_true(aio__alloc_failed());
     return count;
 }
 
@@ -241,6 +284,24 @@ static void with_memory_refused_timers_move_and_leave(void **state)
     aio__timer_set_destroy(&set);
 }
 
+static void with_memory_refused_those_due_keep_their_places(void **state)
+{
+    (void)state;
+    AioTimerSet set;
+    Known known[30] = {{.deadline = 0}};
+    aio__timer_set_init(&set);
+    size_t count = fill(&set, known, 0, 1000);
+    assert_ptr_equal(aio__timer_set_take(&set, 1000, UINT64_MAX), &known[0].timer);
+    for (size_t i = 0; i < 3; i++) { /* one fits in, in the place of the one that left */
+        aio__timer_set_put(&set, &known[count + i].timer, 1001, false);
+    }
+    aio__timer_set_give_back(&set);
+    assert_int_equal(set.heap.count, set.heap.capacity);
+    take_in_order(&set, known + 1, count + 2, 1001);
+    aio__alloc_refuse_all(false);
+    aio__timer_set_destroy(&set);
+}
+
 static void with_memory_refused_the_earliest_is_known(void **state)
 {
     (void)state;
@@ -290,14 +351,14 @@ static void with_memory_refused_later_still_means_later(void **state)
 static void latest_is_the_first_last_moment(void **state)
 {
     (void)state;
-    enum { COUNT = 24 };
+    enum { FEW = 24 };
     AioTimerSet set;
-    Known known[COUNT] = {{.deadline = 0}};
+    Known known[FEW] = {{.deadline = 0}};
     aio__timer_set_init(&set);
     assert_int_equal(aio__timer_set_latest(&set), NONE);
     for (unsigned round = 0; round < 2000; round++) {
         uint64_t expected = NONE;
-        for (size_t i = 0; i < COUNT; i++) {
+        for (size_t i = 0; i < FEW; i++) {
             uint64_t deadline = 1000000 + next_random() % 1000;
             known[i].timer.slack = (uint16_t)(next_random() % 500 << 5);
             aio__timer_set_put(&set, &known[i].timer, deadline, false);
@@ -306,7 +367,7 @@ static void latest_is_the_first_last_moment(void **state)
         }
         assert_int_equal(aio__timer_set_latest(&set), expected);
     }
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < FEW; i++) {
         aio__timer_set_remove(&set, &known[i].timer);
     }
     aio__timer_set_destroy(&set);
@@ -315,13 +376,13 @@ static void latest_is_the_first_last_moment(void **state)
 static void latest_of_many_is_never_too_late(void **state)
 {
     (void)state;
-    enum { COUNT = 3000 };
-    static Known known[COUNT];
+    enum { MANY = 3000 };
+    static Known known[MANY];
     AioTimerSet set;
     aio__timer_set_init(&set);
     for (unsigned round = 0; round < 50; round++) {
         uint64_t expected = NONE, earliest = NONE;
-        for (size_t i = 0; i < COUNT; i++) {
+        for (size_t i = 0; i < MANY; i++) {
             uint64_t deadline = 1000000 + next_random() % 100000;
             known[i].timer.slack = (uint16_t)(next_random() % 2048 << 5 | next_random() % 6);
             aio__timer_set_put(&set, &known[i].timer, deadline, false);
@@ -358,6 +419,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_growing_set_asks_for_memory_rarely),
     cmocka_unit_test(with_memory_refused_all_run_in_arming_order),
     cmocka_unit_test(with_memory_refused_timers_move_and_leave),
+    cmocka_unit_test(with_memory_refused_those_due_keep_their_places),
     cmocka_unit_test(with_memory_refused_the_earliest_is_known),
     cmocka_unit_test(with_memory_refused_later_still_means_later),
     cmocka_unit_test(latest_is_the_first_last_moment),

@@ -144,10 +144,27 @@ static void without_slack_a_timer_limits_the_sleep(void **state)
     fixture_context_free(ctx);
 }
 
+static void a_host_runs_what_is_due_within_its_slack(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Probe probe;
+    probe_init(&probe, ctx);
+    aio_timer_set_slack(&probe.timer, HOUR);
+    aio_timer_mod_ns(&probe.timer, now());
+    assert_false(aio_prepare(ctx)); /* it may sleep */
+    assert_true(aio_compute_timeout(ctx) > HOUR / 2);
+    assert_true(aio_pending(ctx)); /* but is awake */
+    aio_dispatch(ctx);
+    assert_int_equal(probe.runs, 1);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_millisecond_and_a_half_beside_a_hundred_descriptors),
     cmocka_unit_test(far_deadlines_neither_overflow_nor_spin),
     cmocka_unit_test(slack_lets_wake_ups_coalesce),
+    cmocka_unit_test(a_host_runs_what_is_due_within_its_slack),
     cmocka_unit_test(without_slack_a_timer_limits_the_sleep),
 };
 
