@@ -348,6 +348,53 @@ static void with_memory_refused_later_still_means_later(void **state)
     aio__timer_set_destroy(&set);
 }
 
+/* A context's timer that arms itself once more. */
+typedef struct Twice {
+    AioTimer timer;
+    int runs;
+    int *total;
+    int order; /* of its first run */
+} Twice;
+
+static void run_twice(void *opaque)
+{
+    Twice *twice = opaque;
+    if (twice->runs++ == 0) {
+        twice->order = *twice->total;
+        aio_timer_mod_ns(&twice->timer, 0);
+    }
+    ++*twice->total;
+}
+
+static void with_memory_refused_a_loop_runs_its_timers(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    static Twice twice[40];
+    int total = 0;
+    aio__alloc_refuse_all(true);
+    for (int i = 0; i < 40; i++) {
+        twice[i] = (Twice){.total = &total};
+        aio_timer_init(ctx, &twice[i].timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, run_twice,
+                       &twice[i]);
+        aio_timer_mod_ns(&twice[i].timer, 1);
+    }
+    for (int iteration = 1; iteration <= 2; iteration++) { /* once in each */
+        assert_int_equal(aio_compute_timeout(ctx), 0);
+        assert_true(drive(ctx, true));
+        assert_int_equal(total, 40 * iteration);
+    }
+    assert_int_equal(aio_compute_timeout(ctx), -1);
+    assert_false(drive(ctx, false));
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(twice[i].runs, 2);
+        assert_int_equal(twice[i].order, i);
+    }
+    assert_true(aio__alloc_failed());
+    aio__alloc_refuse_all(false);
+    fixture_context_free(ctx);
+}
+
 static void latest_is_the_first_last_moment(void **state)
 {
     (void)state;
@@ -422,6 +469,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(with_memory_refused_those_due_keep_their_places),
     cmocka_unit_test(with_memory_refused_the_earliest_is_known),
     cmocka_unit_test(with_memory_refused_later_still_means_later),
+    cmocka_unit_test(with_memory_refused_a_loop_runs_its_timers),
     cmocka_unit_test(latest_is_the_first_last_moment),
     cmocka_unit_test(latest_of_many_is_never_too_late),
     cmocka_unit_test(slack_is_kept_to_three_digits_and_rounded_down),

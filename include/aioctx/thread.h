@@ -30,15 +30,17 @@ AIO_EXPORT AioThread *aio_thread_start(const AioContextOptions *options, AioErro
 AIO_EXPORT AioContext *aio_thread_context(AioThread *thread);
 
 /*
- * Ask the thread to stop; returns at once.
+ * Ask the thread to stop; returns at once. What was scheduled before still runs. Like every
+ * aio_context_stop() it ends the innermost aio_context_run() where a callback runs one.
  *
- * Thread: any
+ * Thread: signal
  */
 AIO_EXPORT void aio_thread_stop(AioThread *thread);
 
 /*
- * Stop the thread, have it run its context until nothing is left to do, wait for its end and free it. Not
- * from the thread itself.
+ * Stop the thread, have it run its context until nothing is left to do, wait for its end, free it and drop
+ * the context's reference: bottom halves, timers and handlers of it are deleted before, or the caller has a
+ * reference and deletes them afterwards. Not from the thread itself.
  *
  * Thread: any
  */
