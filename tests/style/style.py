@@ -97,7 +97,10 @@ def check_headers():
 
 
 def check_core():
-    """core/ and the public headers know no system: neither a conditional nor an #include."""
+    """core/ and the public headers know no system: neither a conditional nor an #include.
+
+    Public headers leave <stdatomic.h> out, too: C++ has none, and its macros are the user's.
+    """
     for path in files(["core"], ".c", ".h") + public_headers():
         text = path.read_text()
         for line, _, condition in conditionals(text):
@@ -107,6 +110,8 @@ def check_core():
         for line, kind, header in includes(text):
             if kind == "<" and header not in ISO_C:
                 yield f"{name(path)}:{line}: <{header}> is not ISO C"
+            elif header == "stdatomic.h" and name(path).startswith("include/"):
+                yield f"{name(path)}:{line}: <stdatomic.h> in a public header"
             elif kind == '"' and not re.match(r"core/|aioctx/", header):
                 yield f"{name(path)}:{line}: \"{header}\" is neither core's nor public"
 
@@ -251,7 +256,7 @@ def main():
     args = ap.parse_args()
     if args.list or not args.check:
         for check, function in CHECKS.items():
-            print(f"{check}: {function.__doc__}")
+            print(f"{check}: {function.__doc__.splitlines()[0]}")
         return 0
     found = 0
     try:
