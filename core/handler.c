@@ -104,6 +104,8 @@ static unsigned wanted(AioContext *ctx, const AioHandler *handler)
     const AioHandlerSpec *spec = &handler->spec;
     unsigned events = 0;
     if (!aio__handler_servable(ctx, handler)) {
+        /* Where it is for being disabled, the loop may not have seen that; it is to see the end of it. */
+        ctx->handlers.external_off |= handler->state == AIO_HANDLER_LIVE;
         return 0;
     }
     if (spec->ops.read || spec->notifier_read) {

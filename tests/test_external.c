@@ -343,6 +343,26 @@ static void disabling_does_not_wait_for_a_callback_that_runs(void **state)
     fixture_context_free(ctx);
 }
 
+static void handler_set_while_disabled_is_served_though_no_iteration_saw_that(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    aio_context_bind(ctx);
+    probe_ping(&a);
+    for (int i = 1; i <= 2; i++) { /* new, and replaced */
+        aio_disable_external(ctx);
+        probe_set(&a, PROBE_READ, AIO_HANDLER_EXTERNAL);
+        aio_enable_external(ctx);
+        assert_true(drive(ctx, false));
+        assert_int_equal(a.reads, i);
+        probe_ping(&a);
+    }
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(disabling_nests_and_is_counted),
     cmocka_unit_test(enabling_once_too_often_is_an_assertion),
@@ -353,6 +373,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(handlers_disabled_after_the_wait_rest),
     cmocka_unit_test(read_callback_that_disables_puts_off_the_write),
     cmocka_unit_test(registering_while_disabled_follows_the_flag),
+    cmocka_unit_test(handler_set_while_disabled_is_served_though_no_iteration_saw_that),
     cmocka_unit_test(disabled_handler_is_not_busy_polled),
     cmocka_unit_test(disabling_does_not_wait_for_a_callback_that_runs),
 };
