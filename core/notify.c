@@ -15,7 +15,17 @@
  */
 #include "core/notify.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "core/context.h"
+
+static void watch_notifier(AioContext *ctx)
+{
+    AioNotify *notify = &ctx->notify;
+    unsigned wanted = AIO_WATCH_READ | (notify->drained ? 0 : AIO_WATCH_EDGE);
+    ctx->poller->ops->update(ctx->poller, &notify->watch, wanted);
+}
 
 int aio__notify_init(AioContext *ctx)
 {
@@ -27,8 +37,11 @@ int aio__notify_init(AioContext *ctx)
     notify->drained = !(ctx->poller->ops->flags & AIO_POLLER_EDGE) || !aio__notifier_has_edges;
     notify->watch.handle = aio_notifier_handle(&notify->notifier);
     notify->watch.kind = aio_notifier_handle_kind();
-    ctx->poller->ops->update(ctx->poller, &notify->watch,
-                             AIO_WATCH_READ | (notify->drained ? 0 : AIO_WATCH_EDGE));
+    watch_notifier(ctx);
+    if (notify->watch.state == AIO_WATCH_IDLE) { /* the next wait would report it, but to whom? */
+        aio_notifier_cleanup(&notify->notifier);
+        return notify->watch.error;
+    }
     return 0;
 }
 
@@ -161,6 +174,20 @@ void aio_notify_accept(AioContext *ctx)
     }
 }
 
+/* The poller lost it: a poller that was made anew without memory, or the handle was closed under us. */
+static void notifier_lost(AioContext *ctx)
+{
+    AioError *error = NULL;
+    int code = ctx->notify.watch.error;
+    aio_error_set(&error, -code, "The wake-up of context '%s' can't be watched: %s", ctx->name,
+                  strerror(-code));
+    aio__record_error(ctx, error);
+    if (code != -EBADF) {
+        watch_notifier(
+            ctx); /* a spin until that succeeds is better than a loop that can't be woken */
+    }
+}
+
 void aio__notify_seen(AioContext *ctx)
 {
     AioNotify *notify = &ctx->notify;
@@ -168,7 +195,9 @@ void aio__notify_seen(AioContext *ctx)
         return;
     }
     aio__node_unlink(&notify->watch.ready_node);
-    if (notify->drained) {
+    if (notify->watch.ready & AIO_WATCH_FAILED) {
+        notifier_lost(ctx);
+    } else if (notify->drained) {
         aio_notifier_test_and_clear(&notify->notifier);
         aio__count(ctx, drains);
     }

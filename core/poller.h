@@ -86,8 +86,9 @@ typedef struct AioPollerOps {
 
     /*
      * Watch for `wanted` from now on; 0: no longer. Adding, changing and removing are this one operation.
-     * What fails is reported by the next wait, as FAILED. A removed watch is not reported any more.
-     * The same `wanted` again means that the handle may have been closed and opened again meanwhile.
+     * What fails is IDLE, with its error, and reported by the next wait, as FAILED. A removed watch is
+     * not reported any more. The same `wanted` again means that the handle may have been closed and opened
+     * again meanwhile.
      */
     void (*update)(AioPoller *poller, AioWatch *watch, unsigned wanted);
 
