@@ -19,25 +19,6 @@ static void ring(AioNotifier *notifier)
     ((Bell *)(void *)notifier)->rings++;
 }
 
-static Bell *bells_open(AioContext *ctx, int count)
-{
-    Bell *bells = calloc((size_t)count, sizeof(*bells));
-    fixture_limit_handles((unsigned)count * 2 + 100);
-    for (int i = 0; i < count; i++) {
-        if (aio_notifier_init(&bells[i].notifier, false) < 0) {
-            while (i-- > 0) {
-                aio_set_event_notifier(ctx, &bells[i].notifier, false, NULL, NULL);
-                aio_notifier_cleanup(&bells[i].notifier);
-            }
-            free(bells);
-            aio_context_unref(ctx);
-            fixture_skip("too few descriptors here");
-        }
-        aio_set_event_notifier(ctx, &bells[i].notifier, false, ring, NULL);
-    }
-    return bells;
-}
-
 static void bells_close(AioContext *ctx, Bell *bells, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -46,6 +27,24 @@ static void bells_close(AioContext *ctx, Bell *bells, int count)
     }
     free(bells);
     fixture_limit_handles(0);
+}
+
+static Bell *bells_open(AioContext *ctx, int count)
+{
+    Bell *bells = calloc((size_t)count, sizeof(*bells));
+    fixture_limit_handles((unsigned)count * 2 + 100);
+    int made = 0;
+    while (made < count && aio_notifier_init(&bells[made].notifier, false) == 0) {
+        aio_set_event_notifier(ctx, &bells[made].notifier, false, ring, NULL);
+        made++;
+    }
+    if (made < count) {
+        bells_close(ctx, bells, made);
+        aio_context_unref(ctx);
+        fixture_skip("too few descriptors here");
+        return NULL;
+    }
+    return bells;
 }
 
 static void five_thousand_ready_at_once_are_served_once_each(void **state)
