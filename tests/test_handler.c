@@ -5,6 +5,8 @@
  */
 #include "tests/fixture.h"
 
+#include <errno.h>
+
 #include "tests/probe.h"
 
 static void readable_handler_runs_and_is_progress(void **state)
@@ -401,6 +403,59 @@ static void replacing_clears_the_brackets_of_busy_polling(void **state)
     assert_in_range(probe_sleep(ctx, 20), 1, 10);
     assert_int_equal(a.begins, 1);
     assert_int_equal(a.ends, 0);
+    a.found = true;
+    probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_BRACKETS, 0);
+    open_window(&a);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.begins, 2);
+    probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_BRACKETS, 0); /* it has not begun */
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.begins, 3);
+    assert_int_equal(a.ends, 0);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static bool busy_polls(Probe *probe)
+{
+    uint64_t before = probe_counters(probe->ctx).busy_polls;
+    probe->found = true;
+    probe_ping(probe);
+    assert_true(drive(probe->ctx, true));
+    return probe_counters(probe->ctx).busy_polls > before;
+}
+
+static void loop_busy_polls_where_all_handlers_can_be_asked(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open(&a, ctx);
+    probe_open(&b, ctx);
+    probe_set(&a, PROBE_READ | PROBE_POLL, 0);
+    open_window(&a);
+    assert_true(busy_polls(&a));
+    for (int i = 0; i < 2; i++) {
+        probe_set(&b, PROBE_READ, 0);
+        assert_false(busy_polls(&a));
+        probe_set(&b, PROBE_READ | PROBE_POLL, 0);
+        assert_true(busy_polls(&a));
+        probe_set(&b, PROBE_READ, AIO_HANDLER_EXTERNAL);
+        aio_disable_external(ctx);
+        assert_false(busy_polls(&a)); /* one that rests counts, too */
+        aio_enable_external(ctx);
+        probe_remove(&b);
+        assert_true(busy_polls(&a));
+    }
+    probe_set(&b, PROBE_READ, 0);
+    fixture_close(b.pair.a);
+    probe_set(&b, PROBE_WRITE, 0);
+    drive(ctx, false);
+    assert_true(busy_polls(&a)); /* one that failed does not */
+    probe_expect_error(ctx, EBADF, "can't be watched");
+    probe_remove(&b);
+    assert_true(busy_polls(&a));
+    fixture_close(b.pair.b);
     probe_close(&a);
     fixture_context_free(ctx);
 }
@@ -421,6 +476,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(notifier_is_seen_by_each_non_blocking_call),
     cmocka_unit_test(non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not),
     cmocka_unit_test(ready_callback_is_called_only_for_what_its_own_poll_callback_found),
+    cmocka_unit_test(loop_busy_polls_where_all_handlers_can_be_asked),
     cmocka_unit_test(replacing_clears_the_brackets_of_busy_polling),
 };
 TEST_MAIN(tests)

@@ -37,6 +37,16 @@ static void ready_handler_added_elsewhere_runs_in_a_sleeping_loop(void **state)
     fixture_context_free(ctx);
 }
 
+static void count_begin(void *opaque)
+{
+    ((Probe *)opaque)->begins++;
+}
+
+static void count_end(void *opaque)
+{
+    ((Probe *)opaque)->ends++;
+}
+
 static void changes_of_a_thread_are_applied_in_their_order(void **state)
 {
     (void)state;
@@ -252,6 +262,53 @@ static void threads_change_the_same_handles_at_random(void **state)
     fixture_context_free(ctx);
 }
 
+static void brackets_are_set_for_a_handler_that_is_queued(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context(); /* not bound: changes are queued */
+    Probe a;
+    probe_open(&a, ctx);
+    a.found = true;
+    probe_set(&a, PROBE_READ | PROBE_POLL, 0);
+    aio_set_fd_poll(ctx, (int)a.pair.a, count_begin, count_end);
+    aio_context_set_poll_params(ctx, 1000000000, 0, 0, NULL);
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.begins, 1);
+    a.found = false;
+    assert_in_range(probe_sleep(ctx, 20), 1, 10);
+    assert_int_equal(a.ends, 1);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void set_elsewhere(void *opaque)
+{
+    probe_set(opaque, PROBE_READ, 0);
+}
+
+static void change_at_home_follows_those_of_others_before_it(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    probe_ping(&a);
+    fixture_thread_join(fixture_thread_start(set_elsewhere, &a));
+    probe_remove(&a);
+    assert_false(drive(ctx, false));
+    assert_int_equal(a.calls, 0);
+    assert_int_equal(probe_handlers(ctx), 0);
+    fixture_thread_join(fixture_thread_start(set_elsewhere, &a));
+    probe_set(&a, PROBE_WRITE, 0);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 0);
+    assert_int_equal(a.writes, 1);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ready_handler_added_elsewhere_runs_in_a_sleeping_loop),
     cmocka_unit_test(changes_of_a_thread_are_applied_in_their_order),
@@ -259,5 +316,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_descriptor_that_a_thread_adds_around_the_64th_is_served),
     cmocka_unit_test(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
     cmocka_unit_test(threads_change_the_same_handles_at_random),
+    cmocka_unit_test(brackets_are_set_for_a_handler_that_is_queued),
+    cmocka_unit_test(change_at_home_follows_those_of_others_before_it),
 };
 TEST_MAIN(tests)

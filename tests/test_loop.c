@@ -253,9 +253,9 @@ static void blocking_call_returns_false_for_few_reasons(void **state)
     assert_false(drive(ctx, true)); /* notified */
     AioTimer timer;
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, 1, count, &runs);
-    aio_timer_mod(&timer, now_ns() + 100000000);
+    aio_timer_mod(&timer, now_ns() + 600000000);
     FixtureThread *thread = fixture_thread_start(delete_timer_soon, &timer);
-    probe_sleep(ctx, 200); /* a timer that went away does not even end the call */
+    probe_sleep(ctx, 700); /* a timer that went away does not even end the call */
     fixture_thread_join(thread);
     assert_int_equal(runs, 1);
     aio_timer_deinit(&timer);

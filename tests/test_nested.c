@@ -142,6 +142,37 @@ static void inner_iteration_runs_what_the_outer_found(void **state)
     all_found_case(AIO_HANDLER_EDGE);
 }
 
+static void take_from_the_other(Probe *probe)
+{
+    Probe *other = probe->arg;
+    char buffer[16];
+    if (other->reads == 0) { /* the first of the two */
+        other->on_read = NULL;
+        assert_int_equal(fixture_read(other->pair.a, buffer, sizeof(buffer)), 1);
+        drive(probe->ctx, false);
+    }
+}
+
+static void what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open_reader(&a, ctx);
+    probe_open_reader(&b, ctx);
+    a.on_read = b.on_read = take_from_the_other;
+    a.arg = &b;
+    b.arg = &a;
+    probe_ping(&a);
+    probe_ping(&b);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads + b.reads, 1);
+    assert_false(drive(ctx, false));
+    probe_close(&a);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
 static void run_inside_once(Probe *probe)
 {
     probe->on_read = NULL;
@@ -255,6 +286,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(iterations_nest_a_hundred_deep),
     cmocka_unit_test(iteration_in_a_coroutine_is_fatal),
     cmocka_unit_test(inner_iteration_runs_what_the_outer_found),
+    cmocka_unit_test(what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer),
     cmocka_unit_test(write_that_the_inner_iteration_ran_is_not_run_by_the_outer),
     cmocka_unit_test(handler_still_ready_is_entered_again_by_an_inner_iteration),
     cmocka_unit_test(handler_found_by_busy_polling_is_not_entered_again),

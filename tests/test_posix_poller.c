@@ -72,6 +72,35 @@ static void descriptor_that_is_not_open_is_told_once(void **state)
     fixture_context_free(ctx);
 }
 
+static void look_inside(Probe *probe)
+{
+    drive(probe->ctx, false);
+}
+
+static void failure_that_the_outer_iteration_found_is_told_by_the_inner(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open_reader(&a, ctx);
+    probe_open(&b, ctx);
+    a.on_read = look_inside;
+    probe_set(&b, PROBE_READ | PROBE_ERROR, 0);
+    assert_false(drive(ctx, false));
+    close((int)b.pair.a);
+    probe_set(&b, PROBE_READ | PROBE_WRITE | PROBE_ERROR, 0); /* so that every poller notices */
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_int_equal(b.errors, 1);
+    assert_false(drive(ctx, false));
+    assert_int_equal(b.errors, 1);
+    probe_expect_error(ctx, EBADF, "can't be watched");
+    probe_close(&a);
+    probe_remove(&b);
+    fixture_close(b.pair.b);
+    fixture_context_free(ctx);
+}
+
 static void failed_handler_can_be_removed_before_it_was_told(void **state)
 {
     (void)state;
@@ -228,6 +257,59 @@ static void recycled_descriptor_is_served_once_it_is_registered_again(void **sta
     fixture_context_free(ctx);
 }
 
+static void number_used_again_hears_nothing_of_a_duplicate_of_its_former_file(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    char buffer[16];
+    probe_open_reader(&a, ctx);
+    assert_false(drive(ctx, false));
+    int copy = dup((int)a.pair.a), far = dup((int)a.pair.b);
+    reopen(&a);
+    probe_set(&a, PROBE_READ, 0);
+    assert_int_equal(write(far, "x", 1), 1); /* for the duplicate */
+    assert_in_range(probe_sleep(ctx, 50), 1, 10);
+    assert_int_equal(a.calls, 0);
+    assert_int_equal(read(copy, buffer, sizeof(buffer)), 1);
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads, 1);
+    close(copy);
+    close(far);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
+static void reopen_the_other(Probe *probe)
+{
+    Probe *other = probe->arg;
+    if (other->reads == 0) { /* the first of the two */
+        reopen(other);
+        probe_set(other, PROBE_READ, 0);
+    }
+}
+
+static void number_used_again_hears_nothing_of_what_was_found_for_its_former_file(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a, b;
+    probe_open_reader(&a, ctx);
+    probe_open_reader(&b, ctx);
+    a.on_read = b.on_read = reopen_the_other;
+    a.arg = &b;
+    b.arg = &a;
+    probe_ping(&a);
+    probe_ping(&b);
+    assert_true(drive(ctx, true));
+    assert_int_equal(a.reads + b.reads, 1);
+    assert_false(drive(ctx, false));
+    probe_close(&a);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
 static void close_after_remove(Probe *probe)
 {
     probe_remove(probe);
@@ -349,11 +431,14 @@ static void handlers_are_served_though_the_limit_of_descriptors_is_below_their_n
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(descriptor_that_is_not_open_is_told_once),
+    cmocka_unit_test(failure_that_the_outer_iteration_found_is_told_by_the_inner),
     cmocka_unit_test(failed_handler_can_be_removed_before_it_was_told),
     cmocka_unit_test(closed_descriptor_neither_spins_nor_calls_back),
     cmocka_unit_test(duplicate_of_a_removed_descriptor_wakes_nothing),
     cmocka_unit_test(duplicate_that_stays_registered_costs_no_cpu_where_descriptors_are_used_up),
     cmocka_unit_test(recycled_descriptor_is_served_once_it_is_registered_again),
+    cmocka_unit_test(number_used_again_hears_nothing_of_a_duplicate_of_its_former_file),
+    cmocka_unit_test(number_used_again_hears_nothing_of_what_was_found_for_its_former_file),
     cmocka_unit_test(peer_sees_the_end_when_the_removed_descriptor_is_closed),
     cmocka_unit_test(regular_files_are_always_ready_and_disturb_nobody),
     cmocka_unit_test(handlers_are_served_though_the_limit_of_descriptors_is_below_their_number),
