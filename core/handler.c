@@ -200,12 +200,12 @@ void aio__handler_fail(AioContext *ctx, AioHandler *handler)
     handler->state = AIO_HANDLER_FAILED;
     aio_error_set(&error, -code, "Handle %jd can't be watched: %s", (intmax_t)handler->spec.handle,
                   strerror(-code));
-    aio__record_error(ctx, error);
     if (handler->spec.ops.error) {
         handler->running++;
         handler->spec.ops.error(handler->spec.opaque, code);
         handler->running--;
     }
+    aio__record_error(ctx, error); /* last: whoever is told of it may remove the handler */
 }
 
 static void apply_external(AioContext *ctx)

@@ -75,6 +75,79 @@ static void error_calls_read_then_write(void **state)
     fixture_context_free(ctx);
 }
 
+static void close_near_end(Probe *probe)
+{
+    close((int)probe->pair.a);
+}
+
+static void register_again(Probe *probe)
+{
+    FixturePair pair = fixture_pair();
+    fixture_close(probe->pair.b);
+    if (pair.a != probe->pair.a) {
+        assert_int_equal(dup2((int)pair.a, (int)probe->pair.a), probe->pair.a);
+        fixture_close(pair.a);
+    }
+    probe->pair.b = pair.b;
+    probe_set(probe, PROBE_READ | PROBE_ERROR, 0);
+    probe_ping(probe);
+}
+
+static void error_callback_may_register_anew_or_remove(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    close_near_end(&a);
+    a.on_error = register_again;
+    probe_set(&a, PROBE_READ | PROBE_ERROR, 0);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.errors, 1);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1);
+    assert_int_equal(a.errors, 1);
+    close_near_end(&a);
+    a.on_error = probe_remove;
+    probe_set(&a, PROBE_READ | PROBE_ERROR, 0);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.errors, 2);
+    assert_int_equal(probe_handlers(ctx), 0);
+    assert_false(drive(ctx, false));
+    aio_error_free(aio_context_take_error(ctx));
+    fixture_close(a.pair.b);
+    fixture_context_free(ctx);
+}
+
+static void remove_and_free(AioContext *ctx, const AioError *error, void *opaque)
+{
+    Probe **probe = opaque;
+    (void)ctx;
+    (void)error;
+    probe_remove(*probe);
+    free(*probe);
+    *probe = NULL;
+}
+
+static void handler_removed_by_who_is_told_of_errors_is_not_told_itself(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe *probe = malloc(sizeof(*probe));
+    probe_open(probe, ctx);
+    AioHandle far = probe->pair.b;
+    close_near_end(probe);
+    aio_context_set_error_func(ctx, remove_and_free, &probe);
+    probe_set(probe, PROBE_READ | PROBE_ERROR, 0);
+    assert_true(drive(ctx, false));
+    assert_null(probe);
+    assert_int_equal(probe_handlers(ctx), 0);
+    aio_context_set_error_func(ctx, NULL, NULL);
+    aio_error_free(aio_context_take_error(ctx));
+    fixture_close(far);
+    fixture_context_free(ctx);
+}
+
 static void objects_are_refused(void **state)
 {
     (void)state;
@@ -169,6 +242,8 @@ static void host_is_told_what_the_system_does_not_report(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pure_hang_up_never_spins_a_writer),
     cmocka_unit_test(error_calls_read_then_write),
+    cmocka_unit_test(error_callback_may_register_anew_or_remove),
+    cmocka_unit_test(handler_removed_by_who_is_told_of_errors_is_not_told_itself),
     cmocka_unit_test(objects_are_refused),
     cmocka_unit_test(child_of_fork_destroys_its_copy_and_the_parent_goes_on),
     cmocka_unit_test(host_is_told_what_the_system_does_not_report),

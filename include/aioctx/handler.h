@@ -86,8 +86,8 @@ AIO_EXPORT void aio_handler_remove(AioContext *ctx, AioHandle handle, AioHandleK
 /*
  * Remove the handler and wait until no callback of it runs and the system no longer holds the
  * handle; then it may be closed. From another thread than home it needs the loop to go round:
- * it blocks for as long as the loop does not run. In the home thread it does not wait (it could be
- * called by the very callback that it would wait for).
+ * it blocks for as long as the loop does not run, also where nobody is at home yet. In the home thread
+ * it does not wait (it could be called by the very callback that it would wait for).
  *
  * Thread: any
  */
