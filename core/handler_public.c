@@ -141,7 +141,7 @@ void aio_disable_external(AioContext *ctx)
 
 void aio_enable_external(AioContext *ctx)
 {
-    /* Release: pairs with the loop by way of aio__kick(). */
+    /* Release: pairs with aio_external_disabled(), for a loop that sees it before it is kicked. */
     unsigned before =
         atomic_fetch_sub_explicit(&ctx->handlers.external_disabled, 1, memory_order_release);
     assert(before > 0);
@@ -152,7 +152,8 @@ void aio_enable_external(AioContext *ctx)
 
 bool aio_external_disabled(AioContext *ctx)
 {
-    return atomic_load_explicit(&ctx->handlers.external_disabled, memory_order_relaxed) > 0;
+    /* Acquire: pairs with aio_enable_external(). What was written before is seen by the handlers. */
+    return atomic_load_explicit(&ctx->handlers.external_disabled, memory_order_acquire) > 0;
 }
 
 bool aio_node_check(AioContext *ctx, bool is_external)
