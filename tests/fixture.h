@@ -98,6 +98,13 @@ size_t fixture_memory_in_use(void);
 
 /* Set an environment variable, or with NULL take it away. */
 void fixture_setenv(const char *name, const char *value);
+
+/*
+ * Run `test` of this program in another process with borrowed rights (set-user-id), where
+ * fixture_has_borrowed_rights() is true. Returns whether it passed; skips where that can't be had.
+ */
+bool fixture_passes_with_borrowed_rights(const char *test);
+bool fixture_has_borrowed_rights(void);
 /* Pieces of memory mapped in this process; 0 where the system does not tell. */
 unsigned fixture_maps(void);
 
