@@ -184,7 +184,8 @@ static void take_pushed(AioBhQueue *queue)
 
 static void bh_free(AioBh *bh)
 {
-    if (aio__node_linked(&bh->all_node)) {
+    /* Not asked of the node: others change its links while they make or free their own. */
+    if (!(atomic_load_explicit(&bh->flags, memory_order_relaxed) & BH_ONESHOT)) {
         aio__mutex_lock(&bh->ctx->lock);
         aio__node_unlink(&bh->all_node);
         aio__mutex_unlock(&bh->ctx->lock);
