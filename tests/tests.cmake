@@ -1,6 +1,7 @@
 # Every test program: one line each.
 aioctx_add_tests(version)
 aioctx_add_tests(bh LOOP LABELS threads)
+aioctx_add_tests(bh_races LOOP LABELS threads)
 aioctx_add_tests(request LOOP)
 aioctx_add_tests(thread_pool LOOP LABELS threads SOURCES pool_help.c)
 aioctx_add_tests(thread_pool_load LOOP LABELS threads SOURCES pool_help.c)
