@@ -75,8 +75,9 @@ bool aio_co_sleep_ns_wakeable(AioCoSleep *sleep, AioClock clock, int64_t duratio
 {
     AioCoroutine *self = aio_co_self();
     Alarm alarm = {.sleep = sleep};
+    AioContext *ctx = aio__co_loop(self); /* before another thread may wake it there */
     begin(sleep, self);
-    aio_timer_init(aio__co_loop(self), &alarm.timer, clock, AIO_SCALE_NS, ring, &alarm);
+    aio_timer_init(ctx, &alarm.timer, clock, AIO_SCALE_NS, ring, &alarm);
     aio_timer_mod_ns(&alarm.timer, deadline(clock, duration_ns));
     aio_co_yield();
     aio_timer_deinit(&alarm.timer);

@@ -129,15 +129,18 @@ typedef struct HandleWait {
     AioHandle handle;
     AioHandleKind kind;
     AioCoroutine *co;
+    const char *by;
     int result;
+    bool over; /* its handler is gone */
 } HandleWait;
 
 /* Remove the handler first: the coroutine may close the handle at once. */
 static void finish(HandleWait *wait, int result)
 {
     wait->result = result;
+    wait->over = true;
     aio_handler_remove(wait->ctx, wait->handle, wait->kind);
-    aio__co_wake(wait->ctx, wait->co, "aio_co_wait_readable");
+    aio__co_wake(wait->ctx, wait->co, wait->by);
 }
 
 static void on_ready(void *opaque)
@@ -150,11 +153,16 @@ static void on_error(void *opaque, int error)
     finish(opaque, error);
 }
 
-static int wait_for_handle(AioHandle handle, AioHandleKind kind, AioHandlerOps *ops)
+static int wait_for_handle(AioHandle handle, AioHandleKind kind, AioHandlerOps *ops, const char *by)
 {
     assert(aio_co_in_coroutine());
     AioCoroutine *self = aio_co_self();
-    HandleWait wait = {.ctx = aio__co_loop(self), .handle = handle, .kind = kind, .co = self};
+    HandleWait wait = {.ctx = aio__co_loop(self),
+                       .handle = handle,
+                       .kind = kind,
+                       .co = self,
+                       .by = by,
+                       .result = -ECANCELED};
     AioError *error = NULL;
     ops->size = sizeof(*ops);
     ops->error = on_error;
@@ -164,17 +172,20 @@ static int wait_for_handle(AioHandle handle, AioHandleKind kind, AioHandlerOps *
         return ret;
     }
     aio_co_yield();
+    if (!wait.over) {
+        aio_handler_remove(wait.ctx, handle, kind); /* somebody else woke it */
+    }
     return wait.result;
 }
 
 int aio_co_wait_readable(AioHandle handle, AioHandleKind kind)
 {
     AioHandlerOps ops = {.read = on_ready};
-    return wait_for_handle(handle, kind, &ops);
+    return wait_for_handle(handle, kind, &ops, __func__);
 }
 
 int aio_co_wait_writable(AioHandle handle, AioHandleKind kind)
 {
     AioHandlerOps ops = {.write = on_ready};
-    return wait_for_handle(handle, kind, &ops);
+    return wait_for_handle(handle, kind, &ops, __func__);
 }

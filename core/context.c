@@ -83,6 +83,20 @@ static void set_owner(AioContext *ctx, uintptr_t owner)
     unlock_owners(true);
 }
 
+/* Become the owner where there is none. Returns the owner. */
+static uintptr_t claim(AioContext *ctx, uintptr_t self)
+{
+    lock_owners();
+    uintptr_t owner = atomic_load_explicit(&ctx->owner, memory_order_relaxed);
+    if (owner == 0) {
+        owner = self;
+        atomic_store_explicit(&ctx->owner, owner, memory_order_relaxed);
+        aio__list_push(&owners, &ctx->owned_node);
+    }
+    unlock_owners(true);
+    return owner;
+}
+
 static AioContext *find_owned(uintptr_t owner)
 {
     AioContext *found = NULL;
@@ -127,15 +141,11 @@ bool aio_context_in_home_thread(AioContext *ctx)
 void aio_context_bind(AioContext *ctx)
 {
     uintptr_t self = aio__thread_id();
-    uintptr_t owner = atomic_load_explicit(&ctx->owner, memory_order_relaxed);
     if (ctx->flags & AIO_CONTEXT_SHARED) {
         aio__fatal("Shared context '%s' can't be bound to a thread", ctx->name);
     }
-    if (owner != 0 && owner != self) {
+    if (!aio__is_home(ctx) && claim(ctx, self) != self) {
         aio__fatal("Context '%s' is bound to another thread", ctx->name);
-    }
-    if (owner == 0) {
-        set_owner(ctx, self);
     }
 }
 
@@ -158,10 +168,10 @@ void aio__enter_home(AioContext *ctx, const char *what)
     if (ctx->flags & AIO_CONTEXT_SHARED) {
         aio__fatal("%s of shared context '%s' without aio_context_acquire()", what, ctx->name);
     }
-    if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != 0) {
+    uintptr_t self = aio__thread_id();
+    if (claim(ctx, self) != self) {
         aio__fatal("%s of context '%s' in another than its home thread", what, ctx->name);
     }
-    set_owner(ctx, aio__thread_id());
 }
 
 void aio_context_acquire(AioContext *ctx)

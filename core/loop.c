@@ -167,7 +167,7 @@ bool aio_prepare(AioContext *ctx)
         found = true;
         ctx->skipped_waits = MAX_SKIPPED_WAITS; /* aio_dispatch() asks this time */
     }
-    bool ready = found || news || aio_compute_timeout(ctx) == 0;
+    bool ready = found || news || aio__handlers_ready(ctx) || aio_compute_timeout(ctx) == 0;
     end(ctx, outer);
     return ready;
 }
@@ -217,11 +217,13 @@ void aio_context_stop(AioContext *ctx)
 
 void aio_quiesce_begin(AioContext *ctx)
 {
+    aio_context_ref(ctx); /* a callback may drop the caller's */
     ctx->quiesce_depth++;
     aio_disable_external(ctx);
     while (aio_poll(ctx, ctx->requests_in_flight > 0) || ctx->requests_in_flight > 0) {
         continue;
     }
+    aio_context_unref(ctx);
 }
 
 void aio_quiesce_end(AioContext *ctx)

@@ -24,7 +24,7 @@ typedef struct AioOsThread {
     uint64_t storage[1];
 } AioOsThread;
 
-/* Start a thread; `name` is a literal. It ends when `start` returns; all signals are blocked in it. */
+/* Start a thread; `name` is a literal. It ends when `start` returns; all signals but those of its own faults are blocked in it. */
 int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void *), void *arg);
 
 /* Wait for the end of a thread that was started; once for each. */

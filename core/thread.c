@@ -17,6 +17,7 @@
 #include "core/context.h"
 
 #define POLL_MAX_NS 32768
+#define MAX_DRAIN_ROUNDS 1000
 
 /*
  *   STARTING ──the thread is home──▶ RUNNING ──its stop ran, or aio_context_stop()──▶ DRAINING
@@ -44,6 +45,17 @@ static void stop_running(void *opaque)
     }
 }
 
+/* Run what is left. A handler that is always ready makes no end by itself, so it is no reason to go on for ever. */
+static void drain(AioContext *ctx)
+{
+    unsigned rounds = 0;
+    bool progress, more;
+    do {
+        progress = aio_poll(ctx, ctx->requests_in_flight > 0);
+        more = ctx->requests_in_flight > 0 || aio__bh_pending(ctx) || aio__timers_due(ctx);
+    } while (more || (progress && ++rounds < MAX_DRAIN_ROUNDS));
+}
+
 static void run_thread(void *opaque)
 {
     AioThread *thread = opaque;
@@ -55,9 +67,7 @@ static void run_thread(void *opaque)
     aio__mutex_unlock(&thread->lock);
     aio_context_run(ctx);
     thread->state = DRAINING;
-    while (aio_poll(ctx, false)) {
-        continue;
-    }
+    drain(ctx);
     thread->state = ENDED;
     aio_context_unbind(ctx);
 }

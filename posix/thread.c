@@ -41,6 +41,11 @@ int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void 
     *data = (Start){.name = name, .start = start, .arg = arg};
     sigset_t all, old;
     sigfillset(&all);
+    /* A fault is the business of the thread that has it. */
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        sigdelset(&all, faults[i]);
+    }
     pthread_sigmask(SIG_SETMASK, &all,
                     &old); /* inherited: signals are the host program's business */
     pthread_t id;

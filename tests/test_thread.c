@@ -203,6 +203,56 @@ static void a_flag_and_a_notification_end_the_loop(void **state)
     fixture_context_free(f.ctx);
 }
 
+static int slow_job(void *opaque)
+{
+    fixture_sleep_ms(20);
+    atomic_fetch_add((atomic_int *)opaque, 1);
+    return 0;
+}
+
+static void submit_slow_job(void *opaque)
+{
+    AioThreadPool *pool = aio_get_thread_pool(aio_context_current());
+    if (!aio_thread_pool_submit(pool, slow_job, opaque, NULL, NULL, NULL)) {
+        atomic_fetch_add((atomic_int *)opaque, 100);
+    }
+}
+
+static void join_waits_for_requests_in_flight(void **state)
+{
+    (void)state;
+    AioContextOptions options = {.size = sizeof(options), .poller = fixture_poller()};
+    AioThread *thread = aio_thread_start(&options, NULL);
+    atomic_int done = 0;
+    assert_non_null(thread);
+    assert_true(aio_wait_bh(aio_thread_context(thread), submit_slow_job, &done, NULL));
+    aio_thread_join(thread);
+    assert_int_equal(atomic_load(&done), 1);
+}
+
+static void leave_it_ready(void *opaque)
+{
+    (void)opaque;
+}
+
+static void join_ends_beside_a_handler_that_is_always_ready(void **state)
+{
+    (void)state;
+    AioContextOptions options = {.size = sizeof(options), .poller = fixture_poller()};
+    AioThread *thread = aio_thread_start(&options, NULL);
+    assert_non_null(thread);
+    AioContext *ctx = aio_thread_context(thread);
+    FixturePair pair = fixture_pair();
+    AioHandlerOps ops = {.size = sizeof(ops), .write = leave_it_ready};
+    aio_context_ref(ctx);
+    assert_true(aio_handler_set(ctx, pair.a, fixture_pair_kind(), 0, &ops, NULL, NULL));
+    aio_thread_join(thread);
+    aio_context_bind(ctx);
+    aio_handler_remove(ctx, pair.a, fixture_pair_kind());
+    fixture_context_free(ctx);
+    fixture_pair_close(&pair);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(it_runs_its_context_at_home),
     cmocka_unit_test(join_runs_what_is_left),
@@ -213,6 +263,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_refusal_of_memory_is_an_error),
     cmocka_unit_test(started_and_stopped_again_and_again),
     cmocka_unit_test(a_flag_and_a_notification_end_the_loop),
+    cmocka_unit_test(join_waits_for_requests_in_flight),
+    cmocka_unit_test(join_ends_beside_a_handler_that_is_always_ready),
 };
 
 TEST_MAIN(tests)

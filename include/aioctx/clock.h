@@ -60,7 +60,8 @@ AIO_EXPORT int64_t aio_clock_get_ms(AioClock clock);
 /*
  * Let a clock's timers run, or not. Disabling returns only when no callback of a timer on this clock is
  * running in any thread, and none starts until it is enabled again; the timers stay armed. Fatal from a
- * callback of the same clock, for which it would wait for ever.
+ * callback of the same clock, for which it would wait for ever; two callbacks on two clocks must not each disable
+ * the clock of the other.
  *
  * Thread: any
  */

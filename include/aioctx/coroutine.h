@@ -98,7 +98,7 @@ AIO_EXPORT AioContext *aio_co_context(AioCoroutine *co);
 AIO_EXPORT void aio_co_schedule(AioContext *ctx, AioCoroutine *co);
 
 /*
- * Continue a coroutine in the context where it ran last: scheduled where that has another home thread;
+ * Continue a coroutine in the context where it ran last: scheduled where that is not aio_context_current();
  * otherwise entered at once, or, from inside a coroutine, when that one yields or ends. With another
  * context this may come before the coroutine has quite yielded; with the own one it may not.
  *
@@ -175,7 +175,7 @@ AIO_EXPORT int aio_co_timeout(AioCoroutineFunc *entry, AioCoTimeoutFunc *cancel,
                               int64_t duration_ns);
 
 /*
- * Wait until a descriptor is readable. Takes the place of its handler, and removes it afterwards. 0 or a
+ * Wait until a descriptor is readable. aio_co_wake() cancels the wait: the result is -ECANCELED then. Takes the place of its handler, and removes it afterwards. 0 or a
  * negative errno value.
  *
  * Thread: coroutine

@@ -38,8 +38,8 @@ AIO_EXPORT AioContext *aio_thread_context(AioThread *thread);
 AIO_EXPORT void aio_thread_stop(AioThread *thread);
 
 /*
- * Stop the thread, have it run its context until nothing is left to do, wait for its end, free it and drop
- * the context's reference: bottom halves, timers and handlers of it are deleted before, or the caller has a
+ * Stop the thread, have it run its context until nothing is left to do and no request is in flight (handlers
+ * that are always ready are left at some time), wait for its end, free it and drop the context's reference: bottom halves, timers and handlers of it are deleted before, or the caller has a
  * reference and deletes them afterwards. Not from the thread itself.
  *
  * Thread: any

@@ -34,7 +34,8 @@ AIO_EXPORT void aio_wait_kick(void);
 
 /*
  * Run cb(opaque) as a bottom half of `ctx` and wait for its end. From the home thread it is called at
- * once. Returns false and an error where memory is refused.
+ * once; where the context has no home thread yet, this blocks until it has one that runs it. Returns false and an
+ * error where memory is refused.
  *
  * Thread: any, no coroutine
  */
