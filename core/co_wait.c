@@ -140,7 +140,9 @@ static void finish(HandleWait *wait, int result)
     wait->result = result;
     wait->over = true;
     aio_handler_remove(wait->ctx, wait->handle, wait->kind);
-    aio__co_wake(wait->ctx, wait->co, wait->by);
+    if (!aio__co_is_woken(wait->co)) { /* else somebody cancels it, and that goes on */
+        aio__co_wake(wait->ctx, wait->co, wait->by);
+    }
 }
 
 static void on_ready(void *opaque)

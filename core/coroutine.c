@@ -109,6 +109,11 @@ static const char *take_woken(AioCoroutine *co)
     return by;
 }
 
+bool aio__co_is_woken(AioCoroutine *co)
+{
+    return woken_by(co);
+}
+
 void aio__co_enter_woken(AioCoroutine *co, AioContext *ctx)
 {
     aio__co_enter(co, ctx, take_woken(co));

@@ -99,6 +99,9 @@ void aio__co_wake(AioContext *ctx, AioCoroutine *co, const char *by);
 /* The context whose loop works for the running coroutine; it belongs to it from now on. Not NULL. */
 AioContext *aio__co_loop(AioCoroutine *self);
 
+/* Whether it is in a list, to be entered later. */
+bool aio__co_is_woken(AioCoroutine *co);
+
 /* Take the right to put a coroutine into a list. Fatal where another has it. */
 void aio__co_set_woken(AioCoroutine *co, const char *by);
 

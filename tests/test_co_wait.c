@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "tests/fixture.h"
+#include "tests/co_help.h"
 
 #define MS INT64_C(1000000)
 
@@ -182,6 +182,65 @@ static void wake_cancels_the_wait_and_leaves_no_handler(void **state)
     fixture_context_free(ctx);
 }
 
+/* Scheduled by another callback of the iteration that finds its descriptor ready. */
+
+typedef struct Rival {
+    AioContext *ctx;
+    Waiter waiter;
+    AioCoroutine *co;
+    FixturePair pair;
+    bool came_first;
+} Rival;
+
+static void wait_with_a_rival(void *opaque)
+{
+    Rival *rival = opaque;
+    wait_for_pair(&rival->waiter);
+}
+
+static void schedule_the_waiter(void *opaque)
+{
+    Rival *rival = opaque;
+    aio_handler_remove(rival->ctx, rival->pair.a, fixture_pair_kind());
+    if (!rival->waiter.ended) {
+        rival->came_first = true;
+        aio_co_schedule(rival->ctx, rival->co);
+    }
+}
+
+static bool run_rival(AioContext *ctx, bool waits_first)
+{
+    Rival rival = {.ctx = ctx, .waiter = {.pair = fixture_pair()}, .pair = fixture_pair()};
+    AioHandlerOps ops = {.size = sizeof(ops), .read = schedule_the_waiter};
+    rival.co = co_make(wait_with_a_rival, &rival);
+    assert_int_equal(fixture_write(rival.pair.b, "x", 1), 1);
+    assert_int_equal(fixture_write(rival.waiter.pair.b, "x", 1), 1);
+    if (waits_first) {
+        aio_co_enter(ctx, rival.co);
+    }
+    assert_true(aio_handler_set(ctx, rival.pair.a, fixture_pair_kind(), 0, &ops, &rival, NULL));
+    if (!waits_first) {
+        aio_co_enter(ctx, rival.co);
+    }
+    while (!rival.waiter.ended) {
+        drive(ctx, true);
+    }
+    assert_int_equal(rival.waiter.result, 0);
+    assert_int_equal(handlers(ctx), 0);
+    fixture_pair_close(&rival.pair);
+    fixture_pair_close(&rival.waiter.pair);
+    return rival.came_first;
+}
+
+static void readiness_and_a_wake_in_one_iteration_continue_it_once(void **state)
+{
+    (void)state;
+    AioContext *ctx = home();
+    bool first = run_rival(ctx, true), second = run_rival(ctx, false);
+    assert_true(first || second);
+    fixture_context_free(ctx);
+}
+
 /* Work that sleeps until its time is up or it is told to end. */
 typedef struct Work {
     AioCoSleep sleep;
@@ -257,6 +316,74 @@ static void work_beyond_its_time_is_cancelled_once_and_waited_for(void **state)
     fixture_context_free(ctx);
 }
 
+static void work_without_a_limit_is_not_cancelled(void **state)
+{
+    (void)state;
+    AioContext *ctx = home();
+    Work unlimited = {.needs_ns = 2 * MS, .limit_ns = -1};
+    Work nearly = {.needs_ns = 2 * MS, .limit_ns = INT64_MAX};
+    run_work(ctx, &unlimited);
+    run_work(ctx, &nearly);
+    assert_int_equal(unlimited.result, 0);
+    assert_int_equal(nearly.result, 0);
+    assert_int_equal(unlimited.cancels + nearly.cancels, 0);
+    fixture_context_free(ctx);
+}
+
+/* Work that ends in another thread, at about the time when it is to be cancelled. */
+typedef struct FarWork {
+    Work work;
+    AioContext *there;
+    bool back_home;
+} FarWork;
+
+static void work_elsewhere(void *opaque)
+{
+    FarWork *far = opaque;
+    aio_co_reschedule_self(far->there);
+    work(&far->work);
+}
+
+static void cancel_far(void *opaque)
+{
+    FarWork *far = opaque;
+    cancel(&far->work);
+}
+
+static void far_work_with_a_limit(void *opaque)
+{
+    FarWork *far = opaque;
+    AioContext *here = aio_context_current();
+    far->work.result = aio_co_timeout(work_elsewhere, cancel_far, far, far->work.limit_ns);
+    far->back_home = aio_context_current() == here && aio_co_context(aio_co_self()) == here;
+    far->work.ended = true;
+}
+
+static void work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for(void **state)
+{
+    (void)state;
+    AioContext *ctx = home();
+    CoLoops loops;
+    unsigned seed = 1;
+    int64_t end = co_end();
+    co_loops_start(&loops, 1);
+    while (fixture_now_ns() < end) {
+        FarWork far = {.there = loops.ctx[0]};
+        far.work.needs_ns = co_random(&seed) % 200000;
+        far.work.limit_ns = co_random(&seed) % 200000;
+        start(ctx, far_work_with_a_limit, &far);
+        while (!far.work.ended) {
+            drive(ctx, true);
+        }
+        assert_true(far.back_home);
+        assert_true(far.work.work_ended);
+        assert_true(far.work.cancels <= 1);
+        assert_int_equal(far.work.result, far.work.cancels ? -ETIMEDOUT : 0);
+    }
+    co_loops_join(&loops);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(waits_until_readable_and_leaves_no_handler),
     cmocka_unit_test(waits_until_writable),
@@ -264,7 +391,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_handle_is_an_error_at_once),
     cmocka_unit_test(closed_handle_ends_the_wait_with_an_error),
     cmocka_unit_test(wake_cancels_the_wait_and_leaves_no_handler),
+    cmocka_unit_test(readiness_and_a_wake_in_one_iteration_continue_it_once),
     cmocka_unit_test(work_within_its_time_is_not_cancelled),
     cmocka_unit_test(work_beyond_its_time_is_cancelled_once_and_waited_for),
+    cmocka_unit_test(work_without_a_limit_is_not_cancelled),
+    cmocka_unit_test(work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for),
 };
 TEST_MAIN(tests)

@@ -77,6 +77,7 @@ AIO_EXPORT bool aio_co_in_coroutine(void);
 
 /*
  * Whether a coroutine was entered and has not yielded since (true for one that entered the caller's, too).
+ * Of one that runs in another thread, false does not mean that it has quite left its stack.
  *
  * Thread: any
  */
@@ -166,8 +167,8 @@ typedef void AioCoTimeoutFunc(void *opaque);
 
 /*
  * Run entry(opaque) in a coroutine of its own and wait for its end. Where it takes longer than `duration_ns`
- * (REALTIME), cancel(opaque) is called once to make it end; this waits for it to end all the same. Returns
- * 0, -ETIMEDOUT where cancel was called, or -ENOMEM where it could not be started.
+ * (REALTIME; negative: no limit), cancel(opaque) is called once to make it end; this waits for it to end
+ * all the same. Returns 0, -ETIMEDOUT where cancel was called, or -ENOMEM where it could not be started.
  *
  * Thread: coroutine
  */
@@ -175,8 +176,8 @@ AIO_EXPORT int aio_co_timeout(AioCoroutineFunc *entry, AioCoTimeoutFunc *cancel,
                               int64_t duration_ns);
 
 /*
- * Wait until a descriptor is readable. aio_co_wake() cancels the wait: the result is -ECANCELED then. Takes the place of its handler, and removes it afterwards. 0 or a
- * negative errno value.
+ * Wait until a descriptor is readable. Takes the place of its handler, and removes it afterwards. 0 or a
+ * negative errno value: -ECANCELED where aio_co_wake(), called in the home thread, has ended the wait.
  *
  * Thread: coroutine
  */
