@@ -167,8 +167,8 @@ static bool begin_and_look(AioContext *ctx, AioHandler *handler)
 }
 
 /*
- * What a look leaves behind: whether something was posted since the wake-ups were last taken note of, or a nested
- * iteration may have done that.
+ * What a look leaves behind: whether something was posted or changed since the wake-ups were last taken note of, or
+ * a nested iteration may have taken note of it.
  */
 static bool disturbed(AioContext *ctx, uint64_t iterations)
 {
@@ -186,8 +186,7 @@ static bool look_until(AioContext *ctx, int64_t started, int64_t limit)
             return true;
         }
         aio__cpu_relax();
-    } while (!disturbed(ctx, iterations) && ctx->handlers.unpollable == 0 &&
-             aio__monotonic_ns() - started < limit);
+    } while (!disturbed(ctx, iterations) && aio__monotonic_ns() - started < limit);
     return false;
 }
 

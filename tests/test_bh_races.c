@@ -124,6 +124,31 @@ static void idle_schedule_does_not_take_back_a_normal_one(void **state)
     fixture_context_free(ctx);
 }
 
+static void cancel_then_schedule(void *opaque)
+{
+    Victim *victim = opaque;
+    aio_bh_cancel(victim->bh);
+    fixture_sleep_ms(30);
+    aio_bh_schedule(victim->bh);
+}
+
+static void cancelled_bh_that_the_loop_still_holds_wakes_it_when_it_is_scheduled(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Victim victim = {.ctx = ctx};
+    victim.bh = aio_bh_new(ctx, count, &victim);
+    aio_bh_schedule_idle(victim.bh); /* no news, so that nothing takes it off the list */
+    FixtureThread *thread = fixture_thread_start(cancel_then_schedule, &victim);
+    while (!drive(ctx, true)) {
+        continue; /* the idle run, where the cancel came too late */
+    }
+    fixture_thread_join(thread);
+    assert_in_range(victim.runs, 1, 2);
+    aio_bh_delete(victim.bh);
+    fixture_context_free(ctx);
+}
+
 typedef struct Race {
     AioContext *ctx;
     AioBh *bh;
@@ -229,6 +254,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bh_deletes_itself_and_another_and_polls),
     cmocka_unit_test(bh_frees_itself_and_what_it_works_on),
     cmocka_unit_test(idle_schedule_does_not_take_back_a_normal_one),
+    cmocka_unit_test(cancelled_bh_that_the_loop_still_holds_wakes_it_when_it_is_scheduled),
     cmocka_unit_test(schedules_and_cancels_of_many_threads_race_with_the_loop),
     cmocka_unit_test(bhs_are_made_and_deleted_in_many_threads_while_the_loop_runs),
 };

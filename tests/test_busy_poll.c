@@ -104,6 +104,9 @@ static void parameters_that_make_no_sense_are_refused(void **state)
     }
     aio_context_set_poll_params(ctx, 16000, 0, 0, NULL); /* anew from nothing, seen at once */
     assert_int_equal(window_of(ctx), 0);
+    atomic_store(&ctx->busy.window_ns, 8000); /* by a loop that is at it at this moment */
+    aio__busy_poll_clock(ctx);
+    assert_int_equal(window_of(ctx), 0);
     fixture_context_free(ctx);
 }
 
@@ -255,8 +258,13 @@ static void own_wake_up_is_no_progress_and_no_obstacle(void **state)
     aio_notify(ctx);
     assert_false(aio_poll(ctx, true));
     source.find_at = 1;
+    source.find = 1;
     assert_true(aio_poll(ctx, true));
     assert_string_equal(source.log, "bp!");
+    aio_notify(ctx);
+    assert_false(aio_poll(ctx, true));
+    assert_string_equal(source.log, "bp!"); /* polling goes on after it */
+    assert_int_equal(counters_of(ctx).waits, 0);
     source_done(&source);
     fixture_context_free(ctx);
 }
@@ -366,6 +374,13 @@ static void disabled_source_is_neither_begun_nor_looked_at(void **state)
     other.find_at = 3;
     assert_true(aio_poll(ctx, true));
     assert_string_equal(source.log, "");
+    other.find = 0;
+    fix_window(ctx, 1);
+    fixture_write(other.pair.b, "?", 1);
+    assert_true(aio_poll(ctx, true)); /* sleeps: what was not begun is not ended */
+    assert_string_equal(source.log, "");
+    other.find = -1;
+    fix_window(ctx, 10 * SECOND);
     aio_enable_external(ctx);
     assert_true(aio_poll(ctx, true));
     assert_string_equal(source.log, "bp!");

@@ -274,6 +274,32 @@ static void arm_nested_in_look(Source *source)
     arm_nested(source);
 }
 
+static void arm_in_look(Source *source)
+{
+    source->at_look = NULL;
+    arm_timer(source->opaque);
+}
+
+static void timer_armed_in_a_look_is_in_time(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Source source;
+    source_init(&source, ctx);
+    fix_window(ctx, 30 * SECOND);
+    Arming arming = {.calls = 0};
+    aio_timer_init(ctx, &arming.timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, count, &arming.calls);
+    source.at_look = arm_in_look;
+    source.opaque = &arming;
+    int64_t start = fixture_now_ns();
+    assert_true(aio_poll(ctx, true));
+    assert_int_equal(arming.calls, 1);
+    assert_true(fixture_now_ns() - start < 10 * SECOND);
+    assert_int_equal(counters_of(ctx).notifier_writes, 0);
+    source_done(&source);
+    fixture_context_free(ctx);
+}
+
 static void timer_armed_by_a_nested_iteration_in_a_look_is_in_time(void **state)
 {
     (void)state;
@@ -338,6 +364,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(source_that_is_always_ready_is_not_entered_twice),
     cmocka_unit_test(source_replaced_by_its_look_is_not_told_what_the_old_one_found),
     cmocka_unit_test(timer_armed_while_polling_is_left_is_not_forgotten),
+    cmocka_unit_test(timer_armed_in_a_look_is_in_time),
     cmocka_unit_test(timer_armed_by_a_nested_iteration_in_a_look_is_in_time),
     cmocka_unit_test(source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep),
 };

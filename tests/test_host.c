@@ -457,9 +457,11 @@ static void host_that_sleeps_is_written_to_once(void **state)
 {
     (void)state;
     Host host = host_of(fixture_context());
-    int calls = 0;
+    int calls = 0, idle_calls = 0;
+    AioBh *idle = aio_bh_new(host.ctx, count, &idle_calls);
     for (int i = 0; i < 10; i++) {
         assert_false(aio_prepare(host.ctx));
+        aio_bh_schedule_idle(idle); /* a kick, and news after it */
         for (int k = 0; k < 5; k++) {
             aio_bh_schedule_oneshot(host.ctx, count, &calls);
         }
@@ -471,7 +473,9 @@ static void host_that_sleeps_is_written_to_once(void **state)
         aio_dispatch(host.ctx);
     }
     assert_int_equal(calls, 60);
+    assert_int_equal(idle_calls, 10);
     assert_int_equal(counters_of(host.ctx).notifier_writes, 10);
+    aio_bh_delete(idle);
     host_done(&host);
 }
 
