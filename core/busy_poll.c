@@ -91,15 +91,6 @@ void aio__busy_poll_adapt(AioContext *ctx, int64_t started)
     }
 }
 
-static void call_bracket(AioHandler *handler, AioHandlerFunc *plain, AioNotifierFunc *notifier)
-{
-    if (notifier) {
-        notifier(handler->spec.opaque);
-    } else if (plain) {
-        plain(handler->spec.opaque);
-    }
-}
-
 /* Ask one handler. One whose callback is on the stack is left alone: it would recur for ever. */
 static bool look_at(AioContext *ctx, AioHandler *handler)
 {
@@ -145,7 +136,7 @@ static bool begin_one(AioContext *ctx, AioHandler *handler)
 {
     if (!handler->poll_begun && aio__handler_servable(ctx, handler)) {
         handler->poll_begun = true;
-        call_bracket(handler, handler->spec.ops.poll_begin, handler->spec.notifier_poll_begin);
+        aio__handler_call(handler, handler->spec.ops.poll_begin, handler->spec.notifier_poll_begin);
     }
     return false;
 }
@@ -155,7 +146,7 @@ static bool end_one(AioContext *ctx, AioHandler *handler)
     (void)ctx;
     if (handler->poll_begun && handler->state == AIO_HANDLER_LIVE) {
         handler->poll_begun = false;
-        call_bracket(handler, handler->spec.ops.poll_end, handler->spec.notifier_poll_end);
+        aio__handler_call(handler, handler->spec.ops.poll_end, handler->spec.notifier_poll_end);
     }
     return false;
 }

@@ -119,7 +119,7 @@ static void destroy(AioCoroutine *co)
     aio__free(co);
 }
 
-AIO_NOINLINE int aio__co_pool_get(AioCoroutine **co, void (*run)(void *))
+AIO__NOT_INLINED int aio__co_pool_get(AioCoroutine **co, void (*run)(void *))
 {
     *co = take();
     if (*co) {
@@ -138,7 +138,7 @@ AIO_NOINLINE int aio__co_pool_get(AioCoroutine **co, void (*run)(void *))
     return 0;
 }
 
-AIO_NOINLINE void aio__co_pool_put(AioCoroutine *co)
+AIO__NOT_INLINED void aio__co_pool_put(AioCoroutine *co)
 {
     if (!give(co)) {
         destroy(co);

@@ -72,14 +72,11 @@ static AioContext *context_of_owned(AioNode *node)
     return AIO_CONTAINER_OF(node, AioContext, owned_node);
 }
 
-static void set_owner(AioContext *ctx, uintptr_t owner)
+static void disown(AioContext *ctx)
 {
     lock_owners();
     aio__node_unlink(&ctx->owned_node);
-    atomic_store_explicit(&ctx->owner, owner, memory_order_relaxed);
-    if (owner) {
-        aio__list_push(&owners, &ctx->owned_node);
-    }
+    atomic_store_explicit(&ctx->owner, 0, memory_order_relaxed);
     unlock_owners(true);
 }
 
@@ -157,7 +154,7 @@ void aio_context_unbind(AioContext *ctx)
         aio__sleep_end(ctx, AIO_NOTIFY_HOST);
         ctx->loop_state = AIO_LOOP_IDLE;
     }
-    set_owner(ctx, 0);
+    disown(ctx);
 }
 
 void aio__enter_home(AioContext *ctx, const char *what)
@@ -252,7 +249,7 @@ void aio__context_finalize(AioContext *ctx)
     aio__notify_destroy(ctx);
     aio__handlers_destroy(ctx);
     if (atomic_load_explicit(&ctx->owner, memory_order_relaxed) != 0) {
-        set_owner(ctx, 0);
+        disown(ctx);
     }
     aio_error_free(ctx->error);
     aio__mutex_destroy(&ctx->user_lock);

@@ -89,12 +89,12 @@ static inline void enter(AioCoroutine *from, AioCoroutine *co, AioContext *ctx, 
     aio__co_switch(&from->state, &co->state);
 }
 
-AIO_NOINLINE void aio__co_enter(AioCoroutine *co, AioContext *ctx, const char *by)
+AIO__NOT_INLINED void aio__co_enter(AioCoroutine *co, AioContext *ctx, const char *by)
 {
     enter(self(), co, ctx, by);
 }
 
-AIO_NOINLINE void aio_co_resume(AioCoroutine *co)
+AIO__NOT_INLINED void aio_co_resume(AioCoroutine *co)
 {
     AioCoroutine *from = self();
     AioContext *ctx =
@@ -141,7 +141,7 @@ static bool is_in_chain(AioCoroutine *from, AioCoroutine *co)
     return from;
 }
 
-AIO_NOINLINE void aio__co_enter_later(AioCoroutine *co, AioContext *ctx, const char *by)
+AIO__NOT_INLINED void aio__co_enter_later(AioCoroutine *co, AioContext *ctx, const char *by)
 {
     AioCoroutine *waker = self();
     aio__co_set_woken(co, by);
@@ -188,7 +188,7 @@ static inline AioCoroutine *leave(AioCoroutine *from, AioCoPhase phase)
     return to;
 }
 
-AIO_NOINLINE void aio_co_yield(void)
+AIO__NOT_INLINED void aio_co_yield(void)
 {
     AioCoroutine *from = self();
     if (phase_of(from) != AIO_CO_ENTERED) {
@@ -200,7 +200,7 @@ AIO_NOINLINE void aio_co_yield(void)
     }
 }
 
-AIO_NOINLINE void aio__co_yield_then(void (*then)(void *), void *arg, const char *by)
+AIO__NOT_INLINED void aio__co_yield_then(void (*then)(void *), void *arg, const char *by)
 {
     AioCoroutine *from = self();
     if (phase_of(from) != AIO_CO_ENTERED) {
@@ -218,7 +218,7 @@ static void recycle(void *co)
     aio__co_pool_put(co);
 }
 
-AIO_NOINLINE static void end(AioCoroutine *co)
+AIO__NOT_INLINED static void end(AioCoroutine *co)
 {
     if (woken_by(co)) {
         refuse_woken(co, "the end of a coroutine");
@@ -270,12 +270,12 @@ void aio_co_discard(AioCoroutine *co)
     aio__co_pool_put(co);
 }
 
-AIO_NOINLINE AioCoroutine *aio_co_self(void)
+AIO__NOT_INLINED AioCoroutine *aio_co_self(void)
 {
     return self();
 }
 
-AIO_NOINLINE bool aio_co_in_coroutine(void)
+AIO__NOT_INLINED bool aio_co_in_coroutine(void)
 {
     return phase_of(self()) == AIO_CO_ENTERED;
 }

@@ -10,6 +10,7 @@
 
 #include "aioctx/coroutine.h"
 #include "core/co_backend.h"
+#include "core/compiler.h"
 
 /* The coroutines scheduled on a context; drained by a bottom half of it. */
 typedef struct AioCoQueueOfContext {
@@ -23,16 +24,6 @@ void aio__co_context_destroy(AioContext *ctx);
 
 /* Whether a coroutine is scheduled on the context still. */
 bool aio__co_context_busy(AioContext *ctx);
-
-/*
- * Functions that read a thread-local and that a coroutine may call before and after it has moved to another
- * thread. Inlined, a compiler would read the thread's address once for both.
- */
-#if defined(__GNUC__)
-#define AIO_NOINLINE __attribute__((noinline))
-#else
-#define AIO_NOINLINE
-#endif
 
 /*
  *           create             enter                  yield

@@ -98,6 +98,17 @@ static inline bool aio__same_handle(const AioHandlerSpec *spec, AioHandle handle
 
 /* handler.c: home thread, unless it says otherwise. */
 
+/* Call whichever of the two forms of a callback there is; nothing happens where there is none. */
+static inline void aio__handler_call(const AioHandler *handler, AioHandlerFunc *plain,
+                                     AioNotifierFunc *notifier)
+{
+    if (notifier) {
+        notifier(handler->spec.opaque);
+    } else if (plain) {
+        plain(handler->spec.opaque);
+    }
+}
+
 int aio__handlers_init(AioContext *ctx);
 
 /* At the end of a context: take all watches out of the poller; and, once that is closed, free all. */

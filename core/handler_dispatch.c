@@ -24,15 +24,6 @@ static bool wants_write(const AioHandler *handler, unsigned events)
     return (events & WRITE_EVENTS) && handler->spec.ops.write;
 }
 
-static void call_read(AioHandler *handler)
-{
-    if (handler->spec.notifier_read) {
-        handler->spec.notifier_read(handler->spec.opaque);
-    } else {
-        handler->spec.ops.read(handler->spec.opaque);
-    }
-}
-
 /*
  * Whether there is something to do about what was found. Where not, the handler leaves the poller, since the system
  * would report the same again and again.
@@ -75,7 +66,7 @@ static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned eve
     handler->running++;
     if (wants_read(handler, events)) {
         aio__count(ctx, handler_calls);
-        call_read(handler);
+        aio__handler_call(handler, handler->spec.ops.read, handler->spec.notifier_read);
         calls++;
         writes = writes && still_writes(ctx, handler, generation);
     }

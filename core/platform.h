@@ -1,5 +1,5 @@
 /*
- * Seam 2 of 4: what core needs of the system. One implementation a system, in posix/ or win32/.
+ * Seam 3 of 4: what core needs of the system. One implementation a system, in posix/ or win32/.
  *
  * True of all: none decides policy; those that can fail return 0 or a negative errno value and hand
  * results through pointers; none touches errno as its caller sees it.

@@ -8,10 +8,11 @@
 #include "linux/epoll_sleep.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "posix/wait.h"
 
 #ifdef SYS_epoll_pwait2
 #include <linux/time_types.h>
@@ -19,12 +20,8 @@
 
 static int sleep_ms(int fd, struct epoll_event *events, int max, int64_t timeout_ns)
 {
-    const int64_t ms = 1000000;
-    bool cut = timeout_ns > INT_MAX * ms;
-    int timeout = -1;
-    if (timeout_ns >= 0) {
-        timeout = cut ? INT_MAX : (int)(timeout_ns / ms + (timeout_ns % ms != 0));
-    }
+    bool cut;
+    int timeout = aio__timeout_ms(timeout_ns, &cut);
     int n = epoll_wait(fd, events, max, timeout);
     if (n == 0 && cut) {
         return -EINTR; /* the time is not up yet */
