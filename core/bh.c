@@ -225,6 +225,7 @@ int aio_bh_poll(AioContext *ctx)
     AioBhQueue *queue = &ctx->bh;
     bool progress = false;
     AioNode *node;
+    assert(aio__at_home(ctx));
     if (atomic_load_explicit(&queue->pushed, memory_order_relaxed)) {
         take_pushed(queue);
     }

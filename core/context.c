@@ -130,6 +130,14 @@ bool aio__is_home(const AioContext *ctx)
     return atomic_load_explicit(home, memory_order_relaxed) == aio__thread_id();
 }
 
+bool aio__at_home(const AioContext *ctx)
+{
+    /* Relaxed: a thread always sees its own ownership. */
+    bool bound = (ctx->flags & AIO_CONTEXT_SHARED) ||
+                 atomic_load_explicit(&ctx->owner, memory_order_relaxed) != 0;
+    return !bound || aio__is_home(ctx);
+}
+
 bool aio_context_in_home_thread(AioContext *ctx)
 {
     return aio__is_home(ctx);
@@ -159,6 +167,9 @@ void aio_context_unbind(AioContext *ctx)
 
 void aio__enter_home(AioContext *ctx, const char *what)
 {
+    if (aio_co_in_coroutine()) {
+        aio__fatal("%s called inside a coroutine, context '%s'", what, ctx->name);
+    }
     if (aio__is_home(ctx)) {
         return;
     }

@@ -102,7 +102,16 @@ void aio__context_finalize(AioContext *ctx);
 /* Whether the calling thread is the home thread, or holds a shared context. */
 bool aio__is_home(const AioContext *ctx);
 
-/* Make sure of it, binding a context that has no home yet; fatal in a foreign thread, naming `what`. */
+/*
+ * Whether the calling thread may do what is for the home thread: a context that has no home yet is anybody's. Asserted
+ * at the entry of every function that is for the home thread and does not run the context.
+ */
+bool aio__at_home(const AioContext *ctx);
+
+/*
+ * At the entry of those that do: bind a context that has no home yet; fatal in a foreign thread and inside a
+ * coroutine, naming `what`.
+ */
 void aio__enter_home(AioContext *ctx, const char *what);
 
 /* Record an error of a function without an error result. Takes ownership. */

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <assert.h>
 #include <string.h>
 
 #include "core/context.h"
@@ -39,6 +40,7 @@ AioError *aio_context_take_error(AioContext *ctx)
 
 void aio_context_set_error_func(AioContext *ctx, AioContextErrorFunc *cb, void *opaque)
 {
+    assert(aio__at_home(ctx));
     aio__mutex_lock(&ctx->lock);
     ctx->error_opaque = opaque;
     ctx->error_cb = cb;

@@ -54,7 +54,7 @@ static void close_handle(AioHandle handle)
 
 AioFile *aio_file_from_handle(AioContext *ctx, AioHandle handle, bool own, AioError **errp)
 {
-    assert(aio__may_submit(ctx));
+    assert(aio__at_home(ctx));
     if (!prepare_engine(ctx, errp)) {
         return NULL;
     }
@@ -97,6 +97,7 @@ static bool check_open_flags(const char *path, unsigned flags, AioError **errp)
 AioFile *aio_file_open(AioContext *ctx, const char *path, unsigned flags, AioError **errp)
 {
     AioHandle handle;
+    assert(aio__at_home(ctx));
     if (!check_open_flags(path, flags, errp)) {
         return NULL;
     }
@@ -118,7 +119,7 @@ void aio_file_close(AioFile *file)
     if (!file) {
         return;
     }
-    assert(aio__may_submit(file->ctx));
+    assert(aio__at_home(file->ctx));
     assert(file->state == AIO_FILE_OPEN);
     AioContext *ctx = file->ctx;
     file->state = AIO_FILE_CLOSING;
@@ -139,13 +140,13 @@ AioHandle aio_file_handle(const AioFile *file)
 
 int64_t aio_file_size(AioFile *file)
 {
-    assert(aio__may_submit(file->ctx));
+    assert(aio__at_home(file->ctx));
     return aio__file_io_run(&(AioFileIo){.kind = AIO_FILE_IO_SIZE, .handle = file->handle});
 }
 
 int aio_file_extent(AioFile *file, int64_t offset, int64_t length, AioFileExtent *extent)
 {
-    assert(aio__may_submit(file->ctx));
+    assert(aio__at_home(file->ctx));
     if (offset < 0 || length <= 0) {
         return -EINVAL;
     }

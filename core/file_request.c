@@ -225,7 +225,7 @@ static int start(AioFileOp *op)
 static AioRequest *submit(AioFile *file, AioFileIo io, unsigned allowed_flags,
                           AioCompletionFunc *cb, void *opaque, AioError **errp)
 {
-    assert(aio__may_submit(file->ctx));
+    assert(aio__at_home(file->ctx));
     if (!check(file, &io, allowed_flags, errp)) {
         return NULL;
     }

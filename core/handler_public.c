@@ -114,6 +114,7 @@ static void set_brackets(AioHandlerSpec *spec, void *arg)
 
 static void edit_brackets(AioContext *ctx, AioHandle handle, AioHandleKind kind, Brackets brackets)
 {
+    assert(aio__at_home(ctx));
     if (aio__handle_check(handle, &kind) == 0) {
         aio__handler_edit(ctx, handle, kind, set_brackets, &brackets);
     }

@@ -20,9 +20,6 @@
 
 static AioContext *begin(AioContext *ctx, const char *what)
 {
-    if (aio_co_in_coroutine()) {
-        aio__fatal("%s called inside a coroutine, context '%s'", what, ctx->name);
-    }
     aio__enter_home(ctx, what);
     ctx->depth++;
     return aio__set_running(ctx);
@@ -39,6 +36,7 @@ static void end(AioContext *ctx, AioContext *outer)
 
 int64_t aio_compute_timeout(AioContext *ctx)
 {
+    assert(aio__at_home(ctx));
     int64_t timeout = aio__bh_timeout_ns(ctx);
     return timeout == 0 ? 0 : aio_soonest_timeout(timeout, aio__timers_timeout_ns(ctx));
 }
@@ -199,6 +197,7 @@ void aio_dispatch(AioContext *ctx)
 
 void aio_context_run(AioContext *ctx)
 {
+    aio__enter_home(ctx, "aio_context_run"); /* before it takes note of a stop */
     aio_context_ref(ctx);
     /* Acquire: pairs with aio_context_stop(). */
     while (!atomic_exchange_explicit(&ctx->stop, false, memory_order_acquire)) {
@@ -217,6 +216,7 @@ void aio_context_stop(AioContext *ctx)
 
 void aio_quiesce_begin(AioContext *ctx)
 {
+    aio__enter_home(ctx, "aio_quiesce_begin");
     aio_context_ref(ctx); /* a callback may drop the caller's */
     ctx->quiesce_depth++;
     aio_disable_external(ctx);
@@ -228,6 +228,7 @@ void aio_quiesce_begin(AioContext *ctx)
 
 void aio_quiesce_end(AioContext *ctx)
 {
+    assert(aio__at_home(ctx));
     assert(ctx->quiesce_depth > 0);
     ctx->quiesce_depth--;
     aio_enable_external(ctx);

@@ -15,6 +15,7 @@
  */
 #include "core/notify.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -168,6 +169,7 @@ bool aio__has_news(const AioContext *ctx)
 
 void aio_notify_accept(AioContext *ctx)
 {
+    assert(aio__at_home(ctx));
     if (aio__notified(ctx)) { /* a set that this misses stays for the next iteration */
         /* Acquire: pairs with post(). */
         atomic_fetch_and_explicit(&ctx->notify.state, ~POSTED, memory_order_acquire);

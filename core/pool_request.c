@@ -15,7 +15,7 @@
 
 AioThreadPool *aio_get_thread_pool(AioContext *ctx)
 {
-    assert(aio__may_submit(ctx));
+    assert(aio__at_home(ctx));
     if (!ctx->pool) {
         ctx->pool = aio__thread_pool_new(ctx);
     }

@@ -13,22 +13,24 @@
 #include "core/alloc.h"
 #include "core/context.h"
 
-bool aio__may_submit(const AioContext *ctx)
-{
-    /* Relaxed: a thread always sees its own ownership. */
-    return atomic_load_explicit(&ctx->owner, memory_order_relaxed) == 0 || aio__is_home(ctx);
-}
-
 static AioContext *context_of(AioRequest *request)
 {
     return request->info->get_context ? request->info->get_context(request) : request->ctx;
+}
+
+/* While it is in flight it keeps its context; later there may be none left to ask. */
+static bool may_touch(const AioRequest *request)
+{
+    bool in_flight = request->ctx && (request->state == AIO_REQUEST_PENDING ||
+                                      request->state == AIO_REQUEST_CANCELLING);
+    return !in_flight || aio__at_home(request->ctx);
 }
 
 void *aio__request_get(const AioRequestInfo *info, size_t size, AioContext *ctx,
                        AioCompletionFunc *cb, void *opaque)
 {
     assert(size >= sizeof(AioRequest));
-    assert(!ctx || aio__may_submit(ctx));
+    assert(!ctx || aio__at_home(ctx));
     AioRequest *request = aio__malloc(size);
     if (!request) {
         return NULL;
@@ -56,6 +58,7 @@ void *aio_request_get(const AioRequestInfo *info, AioContext *ctx, AioCompletion
 void aio_request_ref(void *request)
 {
     AioRequest *head = request;
+    assert(may_touch(head));
     head->refcount++;
 }
 
@@ -70,6 +73,7 @@ static void leave_flight(AioRequest *request)
 void aio_request_unref(void *request)
 {
     AioRequest *head = request;
+    assert(may_touch(head));
     assert(head->refcount > 0);
     if (--head->refcount > 0) {
         return;
@@ -83,7 +87,7 @@ void aio_request_unref(void *request)
 void aio_request_complete(AioRequest *request, int64_t ret)
 {
     assert(request->state == AIO_REQUEST_PENDING);
-    assert(!request->ctx || aio__may_submit(request->ctx));
+    assert(may_touch(request));
     request->state = AIO_REQUEST_COMPLETING;
     /* Before the callback, which may wait until nothing is in flight. */
     leave_flight(request);
@@ -99,6 +103,7 @@ void aio_request_complete(AioRequest *request, int64_t ret)
 
 void aio_request_cancel_async(AioRequest *request)
 {
+    assert(may_touch(request));
     if (request->state != AIO_REQUEST_PENDING || !request->info->cancel_async) {
         return;
     }

@@ -32,10 +32,4 @@ typedef enum AioRequestState {
 void *aio__request_get(const AioRequestInfo *info, size_t size, AioContext *ctx,
                        AioCompletionFunc *cb, void *opaque);
 
-/*
- * Whether the calling thread may do what is for the home thread. A context that has no home yet is
- * anybody's.
- */
-bool aio__may_submit(const AioContext *ctx);
-
 #endif

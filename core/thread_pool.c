@@ -391,7 +391,7 @@ int aio__thread_pool_queue(AioThreadPool *pool, AioPoolWork *work)
 {
     Errand errand = {.wake = NULL};
     int error = 0;
-    assert(aio__may_submit(pool->ctx));
+    assert(aio__at_home(pool->ctx));
     assert(work->state == AIO_POOL_WORK_IDLE);
     aio__mutex_lock(&pool->lock);
     bool is_first = pool->live == 0;
@@ -414,7 +414,7 @@ int aio__thread_pool_queue(AioThreadPool *pool, AioPoolWork *work)
 
 void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work)
 {
-    assert(aio__may_submit(pool->ctx));
+    assert(aio__at_home(pool->ctx));
     assert(work->state == AIO_POOL_WORK_IDLE);
     work->state = AIO_POOL_WORK_TAKEN;
     pool->busy++;
@@ -423,7 +423,7 @@ void aio__thread_pool_finish(AioThreadPool *pool, AioPoolWork *work)
 
 void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work)
 {
-    assert(aio__may_submit(pool->ctx));
+    assert(aio__at_home(pool->ctx));
     aio__mutex_lock(&pool->lock);
     bool taken_back = work->state == AIO_POOL_WORK_QUEUED;
     if (taken_back) {
@@ -437,7 +437,7 @@ void aio__thread_pool_cancel(AioThreadPool *pool, AioPoolWork *work)
 
 void aio__thread_pool_bound(AioThreadPool *pool, int min, int max)
 {
-    assert(aio__may_submit(pool->ctx));
+    assert(aio__at_home(pool->ctx));
     assert(0 <= min && min <= max && 1 <= max);
     aio__mutex_lock(&pool->lock);
     pool->min = min;

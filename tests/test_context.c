@@ -232,10 +232,10 @@ static void foreign_thread_is_fatal(void **state)
         {prepare_it, "aio_prepare of context 'test'"},
         {look_at_it, "aio_pending of context 'test'"},
         {dispatch_it, "aio_dispatch of context 'test'"},
-        {run_it, "aio_poll of context 'test'"},
+        {run_it, "aio_context_run of context 'test'"},
         {unbind_it, "aio_context_unbind of context 'test'"},
         {bind_it, "Context 'test' is bound to another thread"},
-        {quiesce_it, "aio_poll of context 'test'"},
+        {quiesce_it, "aio_quiesce_begin of context 'test'"},
     };
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
         void (*act)(void *) = acts[i].act;
