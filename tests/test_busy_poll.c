@@ -134,19 +134,19 @@ static void work_found_by_looking_costs_no_system_call(void **state)
     source_init(&source, ctx);
     fix_window(ctx, 10 * SECOND);
     source.find_at = 5;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 63; i++) {
         assert_true(aio_poll(ctx, true));
     }
     assert_string_equal(source.log + strlen(source.log) - 4, "p!p!");
     assert_int_equal(source.log[0], 'b');
     assert_null(strchr(source.log + 1, 'b')); /* once: polling goes on from one to the next */
     assert_null(strchr(source.log, 'e'));
-    assert_int_equal(source.ready_calls, 100);
+    assert_int_equal(source.ready_calls, 63);
     AioContextCounters counters = counters_of(ctx);
     assert_int_equal(counters.waits, 0);
     assert_int_equal(counters.notifier_writes, 0);
-    assert_int_equal(counters.busy_polls, 100);
-    assert_int_equal(counters.handler_calls, 100);
+    assert_int_equal(counters.busy_polls, 63);
+    assert_int_equal(counters.handler_calls, 63);
     source_done(&source);
     fixture_context_free(ctx);
 }
@@ -447,6 +447,43 @@ static void busy_source_does_not_starve_one_that_cannot_be_looked_at(void **stat
     fixture_context_free(ctx);
 }
 
+static bool find_nothing(void *opaque)
+{
+    (void)opaque;
+    return false;
+}
+
+/* One that can be looked at for reading, and is ready for writing, which only the system knows. */
+static void busy_source_does_not_starve_what_a_look_does_not_find(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Source busy;
+    FixturePair pair = fixture_pair();
+    const AioHandlerOps ops = {.size = sizeof(ops), .write = count, .poll = find_nothing};
+    int writes = 0;
+    source_init(&busy, ctx);
+    fix_window(ctx, 10 * SECOND);
+    busy.find_at = 1;
+    assert_true(aio_handler_set(ctx, pair.a, fixture_pair_kind(), 0, &ops, &writes, NULL));
+    for (int round = 1; round <= 3; round++) { /* once in 64 iterations, no more and no less */
+        for (int i = 0; i < 63; i++) {
+            assert_true(aio_poll(ctx, true));
+        }
+        assert_int_equal(writes, round - 1);
+        assert_true(aio_poll(ctx, true));
+        assert_int_equal(writes, round);
+        assert_int_equal(counters_of(ctx).waits, round);
+    }
+    assert_int_equal(counters_of(ctx).sleeps, 0);
+    assert_null(strchr(busy.log, 'e')); /* polling went on */
+    assert_int_equal(busy.ready_calls, 3 * 64);
+    aio_handler_remove(ctx, pair.a, fixture_pair_kind());
+    fixture_pair_close(&pair);
+    source_done(&busy);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(window_follows_the_rule),
     cmocka_unit_test(window_grows_with_short_waits_and_goes_with_long_ones),
@@ -464,5 +501,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(disabled_source_is_neither_begun_nor_looked_at),
     cmocka_unit_test(handler_added_in_a_look_ends_polling),
     cmocka_unit_test(busy_source_does_not_starve_one_that_cannot_be_looked_at),
+    cmocka_unit_test(busy_source_does_not_starve_what_a_look_does_not_find),
 };
 TEST_MAIN(tests)

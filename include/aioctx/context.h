@@ -217,6 +217,8 @@ AIO_EXPORT void aio_context_destroy(AioContext *ctx);
  * up to a window of time that adapts to how long events take to come. max_ns is the longest window (0:
  * off, the default of a context), grow the factor by which the window grows (0: 2), shrink the divisor by
  * which it shrinks (0: to nothing). EINVAL where one is negative. The window starts anew from 0.
+ * An iteration that finds work so makes no system call, but for one in 64: it asks the system, too, without
+ * sleeping, so that a source which always has work does not starve what no `poll` looks for.
  *
  * Thread: any
  */
