@@ -355,6 +355,76 @@ static void source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sle
     fixture_context_free(ctx);
 }
 
+typedef struct Bell {
+    AioNotifier notifier;
+    char log[16]; /* as that of a Source */
+    int looks;
+    int find_at; /* 0: never */
+} Bell;
+
+static void bell_note(AioNotifier *notifier, char what)
+{
+    Bell *bell = (Bell *)(void *)notifier; /* its first member */
+    size_t used = strlen(bell->log);
+    if (used < sizeof(bell->log) - 1 && (used == 0 || bell->log[used - 1] != what)) {
+        bell->log[used] = what;
+    }
+}
+
+static void bell_begin(AioNotifier *notifier)
+{
+    bell_note(notifier, 'b');
+}
+
+static void bell_end(AioNotifier *notifier)
+{
+    bell_note(notifier, 'e');
+    aio_notifier_set(notifier); /* it tells by itself again */
+}
+
+static void bell_read(AioNotifier *notifier)
+{
+    bell_note(notifier, 'r');
+    aio_notifier_test_and_clear(notifier);
+}
+
+static bool bell_poll(void *opaque)
+{
+    Bell *bell = opaque;
+    bell_note(&bell->notifier, 'p');
+    return ++bell->looks == bell->find_at;
+}
+
+static void brackets_of_a_notifier_get_the_notifier(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Bell bell = {.find_at = 3};
+    aio_context_bind(ctx);
+    assert_int_equal(aio_notifier_init(&bell.notifier, false), 0);
+    aio_set_event_notifier_poll(ctx, &bell.notifier, bell_begin, bell_end); /* not registered yet */
+    aio_set_event_notifier(ctx, &bell.notifier, false, bell_read, bell_poll);
+    fix_window(ctx, 10 * SECOND);
+    assert_true(aio_poll(ctx, true));
+    assert_string_equal(bell.log, "p");
+    aio_set_event_notifier(ctx, &bell.notifier, false, bell_read, bell_poll);
+    aio_set_event_notifier_poll(ctx, &bell.notifier, bell_begin, bell_end);
+    bell = (Bell){.notifier = bell.notifier, .find_at = 3};
+    assert_true(aio_poll(ctx, true));
+    assert_string_equal(bell.log, "bp");
+    fix_window(ctx, 1000);
+    assert_true(aio_poll(ctx, true)); /* sleeps, and is told */
+    assert_string_equal(bell.log, "bpepr");
+    aio_set_event_notifier(ctx, &bell.notifier, false, bell_read, bell_poll); /* clears them */
+    bell = (Bell){.notifier = bell.notifier, .find_at = 3};
+    fix_window(ctx, 10 * SECOND);
+    assert_true(aio_poll(ctx, true));
+    assert_string_equal(bell.log, "p");
+    aio_set_event_notifier(ctx, &bell.notifier, false, NULL, NULL);
+    aio_notifier_cleanup(&bell.notifier);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bh_scheduled_in_a_look_ends_it_without_a_system_call),
     cmocka_unit_test(deadline_ends_it_without_a_system_call),
@@ -367,5 +437,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(timer_armed_in_a_look_is_in_time),
     cmocka_unit_test(timer_armed_by_a_nested_iteration_in_a_look_is_in_time),
     cmocka_unit_test(source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep),
+    cmocka_unit_test(brackets_of_a_notifier_get_the_notifier),
 };
 TEST_MAIN(tests)

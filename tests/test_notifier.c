@@ -276,6 +276,38 @@ static void read_and_poll_are_one_registration(void **state)
     fixture_context_free(ctx);
 }
 
+static void call_opaque(void *opaque)
+{
+    Counting *counting = opaque;
+    on_notifier(&counting->notifier);
+}
+
+static void kind_and_handle_are_its_registration(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    AioContextInfo info = {.size = sizeof(info)};
+    Counting counting = {.notifier = made(true)};
+    const AioHandlerOps ops = {.size = sizeof(ops), .read = call_opaque};
+    AioHandle handle = aio_notifier_handle(&counting.notifier);
+    AioHandleKind kind = aio_notifier_handle_kind();
+    assert_true(aio_handler_set(ctx, handle, kind, 0, &ops, &counting, NULL));
+    assert_true(drive(ctx, true));
+    assert_int_equal(counting.calls, 1);
+    aio_set_event_notifier(ctx, &counting.notifier, false, on_notifier, NULL); /* the same one */
+    aio_context_info(ctx, &info);
+    assert_int_equal(info.handlers, 1);
+    aio_notifier_set(&counting.notifier);
+    assert_true(drive(ctx, true));
+    assert_int_equal(counting.calls, 2);
+    aio_handler_remove(ctx, handle, kind);
+    aio_context_info(ctx, &info);
+    assert_int_equal(info.handlers, 0);
+    aio_notifier_cleanup(&counting.notifier);
+    assert_int_equal(aio_notifier_handle_kind(), kind);
+    fixture_context_free(ctx);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(notifier_is_made_clear_or_set),
     cmocka_unit_test(sets_are_one_and_one_clear_takes_all),
@@ -289,5 +321,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(handler_is_called_with_the_notifier_and_clears_it),
     cmocka_unit_test(set_from_another_thread_wakes_a_sleeping_loop),
     cmocka_unit_test(read_and_poll_are_one_registration),
+    cmocka_unit_test(kind_and_handle_are_its_registration),
 };
 TEST_MAIN(tests)
