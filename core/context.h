@@ -73,7 +73,8 @@ struct AioContext {
     unsigned skipped_waits; /* blocking iterations with work that did not ask the kernel */
     unsigned requests_in_flight;
     unsigned quiesce_depth;
-    atomic_bool stop;
+    unsigned runs;    /* of aio_context_run() on the stack */
+    atomic_bool stop; /* stands until the outermost of them has ended */
 
     AioMutex lock;   /* guards the error and who is told of it, and bh.all */
     AioError *error; /* owned: the first recorded */
@@ -98,6 +99,10 @@ uintptr_t aio__thread_id(void);
 
 /* Free a context without references. */
 void aio__context_finalize(AioContext *ctx);
+
+/* A level of aio_context_run(): a stop counts for all that are open, and is used up by the outermost one's end. */
+void aio__run_begin(AioContext *ctx);
+void aio__run_end(AioContext *ctx);
 
 /* Whether the calling thread is the home thread, or holds a shared context. */
 bool aio__is_home(const AioContext *ctx);

@@ -205,21 +205,36 @@ void aio_dispatch(AioContext *ctx)
     end(ctx, outer);
 }
 
-void aio_context_run(AioContext *ctx)
+void aio__run_begin(AioContext *ctx)
 {
+    aio_context_ref(ctx);                    /* a callback may drop the caller's */
     aio__enter_home(ctx, "aio_context_run"); /* before it takes note of a stop */
-    aio_context_ref(ctx);
-    /* Acquire: pairs with aio_context_stop(). */
-    while (!atomic_exchange_explicit(&ctx->stop, false, memory_order_acquire)) {
-        aio_poll(ctx, true);
+    ctx->runs++;
+}
+
+void aio__run_end(AioContext *ctx)
+{
+    if (--ctx->runs == 0) {
+        /* Acquire: pairs with aio_context_stop(), of which one more may have come meanwhile. */
+        atomic_exchange_explicit(&ctx->stop, false, memory_order_acquire);
     }
     aio_context_unref(ctx);
+}
+
+void aio_context_run(AioContext *ctx)
+{
+    aio__run_begin(ctx);
+    /* Acquire: pairs with aio_context_stop(). It stands for the runs further out. */
+    while (!atomic_load_explicit(&ctx->stop, memory_order_acquire)) {
+        aio_poll(ctx, true);
+    }
+    aio__run_end(ctx);
 }
 
 void aio_context_stop(AioContext *ctx)
 {
     aio__post_begin(ctx);
-    /* Release: pairs with aio_context_run(). */
+    /* Release: pairs with aio_context_run() and aio__run_end(). */
     atomic_store_explicit(&ctx->stop, true, memory_order_release);
     aio__post_end(ctx);
 }

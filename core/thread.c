@@ -39,10 +39,7 @@ struct AioThread {
 
 static void stop_running(void *opaque)
 {
-    AioThread *thread = opaque;
-    if (thread->state == RUNNING) {
-        aio_context_stop(thread->ctx);
-    }
+    aio_context_stop(opaque);
 }
 
 /* Run what is left. A handler that is always ready makes no end by itself, so it is no reason to go on for ever. */
@@ -65,9 +62,12 @@ static void run_thread(void *opaque)
     thread->state = RUNNING;
     aio__cond_signal(&thread->started);
     aio__mutex_unlock(&thread->lock);
+    aio__run_begin(
+        ctx); /* so that the stop stands to the end: a run started by what is left returns */
     aio_context_run(ctx);
     thread->state = DRAINING;
     drain(ctx);
+    aio__run_end(ctx);
     thread->state = ENDED;
     aio_context_unbind(ctx);
 }
@@ -97,7 +97,8 @@ AioThread *aio_thread_start(const AioContextOptions *options, AioError **errp)
         goto no_context;
     }
     aio_context_set_poll_params(thread->ctx, POLL_MAX_NS, 0, 0, NULL);
-    thread->stop = aio_bh_new_full(thread->ctx, stop_running, thread, "thread stop", NULL, errp);
+    thread->stop =
+        aio_bh_new_full(thread->ctx, stop_running, thread->ctx, "thread stop", NULL, errp);
     if (!thread->stop) {
         goto no_stop;
     }

@@ -47,31 +47,82 @@ static void stop_later(void *opaque)
     aio_context_stop(opaque);
 }
 
+/* Runs inside runs: one starts the next until the wanted depth, and the innermost says so. */
 typedef struct Nested {
     AioContext *ctx;
-    int inner_ended;
+    int depth; /* of runs still to start, each inside the other */
+    void (*at_the_bottom)(void *opaque);
+    void *arg;
+    int ended;
+    int later; /* calls that the stop came before */
 } Nested;
 
 static void run_nested(void *opaque)
 {
     Nested *nested = opaque;
-    aio_bh_schedule_oneshot(nested->ctx, stop_it, nested->ctx);
-    aio_context_run(nested->ctx);
-    nested->inner_ended++;
-    aio_bh_schedule_oneshot(nested->ctx, stop_it, nested->ctx);
+    if (nested->depth-- > 0) {
+        aio_bh_schedule_oneshot(nested->ctx, run_nested, nested);
+        aio_context_run(nested->ctx);
+        nested->ended++;
+    } else {
+        nested->at_the_bottom(nested->arg);
+    }
 }
 
-static void stop_ends_the_innermost_run(void **state)
+static void stop_ends_every_run_of_the_context(void **state)
 {
     (void)state;
-    Nested nested = {.ctx = fixture_context()};
-    aio_bh_schedule_oneshot(nested.ctx, run_nested, &nested);
+    Nested nested = {.ctx = fixture_context(), .depth = 3, .at_the_bottom = stop_it};
+    nested.arg = nested.ctx;
+    run_nested(&nested);
+    assert_int_equal(nested.ended, 3);
+    /* It ended these, and no later one. */
+    aio_bh_schedule_oneshot(nested.ctx, count, &nested.later);
+    aio_bh_schedule_oneshot(nested.ctx, stop_it, nested.ctx);
     aio_context_run(nested.ctx);
-    assert_int_equal(nested.inner_ended, 1);
-    FixtureThread *thread = fixture_thread_start(stop_later, nested.ctx);
-    aio_context_run(nested.ctx); /* from another thread, while it sleeps */
-    fixture_thread_join(thread);
+    assert_int_equal(nested.later, 1);
     fixture_context_free(nested.ctx);
+}
+
+static void start_thread_that_stops(void *opaque)
+{
+    Nested *nested = opaque;
+    nested->arg = fixture_thread_start(stop_later, nested->ctx);
+}
+
+static void stop_by_another_thread_ends_every_run(void **state)
+{
+    (void)state;
+    Nested nested = {
+        .ctx = fixture_context(), .depth = 3, .at_the_bottom = start_thread_that_stops};
+    nested.arg = &nested;
+    run_nested(&nested);
+    fixture_thread_join(nested.arg);
+    assert_int_equal(nested.ended, 3);
+    fixture_context_free(nested.ctx);
+}
+
+static void run_another(void *opaque)
+{
+    Nested *other = opaque;
+    run_nested(other);
+}
+
+static void stop_ends_no_run_of_another_context(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context();
+    Nested inner = {.ctx = fixture_context(), .depth = 2, .at_the_bottom = stop_it};
+    inner.arg = inner.ctx;
+    int calls = 0;
+    aio_bh_schedule_oneshot(ctx, run_another, &inner);
+    aio_bh_schedule_oneshot(ctx, count, &calls);
+    aio_bh_schedule_oneshot(ctx, stop_it, ctx);
+    aio_context_run(ctx);
+    assert_int_equal(inner.ended, 2);
+    assert_int_equal(calls, 1);
+    fixture_context_free(inner.ctx);
+    fixture_context_free(ctx);
 }
 
 typedef struct Loop {
@@ -357,7 +408,9 @@ static void counters_count_what_happens(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(stop_ends_run_after_the_iteration),
-    cmocka_unit_test(stop_ends_the_innermost_run),
+    cmocka_unit_test(stop_ends_every_run_of_the_context),
+    cmocka_unit_test(stop_by_another_thread_ends_every_run),
+    cmocka_unit_test(stop_ends_no_run_of_another_context),
     cmocka_unit_test(thread_is_stopped_at_any_moment),
     cmocka_unit_test(quiet_means_no_outside_handler_and_nothing_left_to_do),
     cmocka_unit_test(quiet_waits_for_requests_in_flight),

@@ -113,6 +113,86 @@ static void a_bottom_half_that_stops_the_run_ends_the_thread(void **state)
     aio_thread_join(thread);
 }
 
+/* A callback that runs the context itself, as often as it is told to. */
+typedef struct Inner {
+    AioContext *ctx;
+    int depth;
+    AioBhFunc *then; /* scheduled for the innermost run */
+    atomic_int begun;
+    atomic_int ended;
+} Inner;
+
+static void run_inside(void *opaque)
+{
+    Inner *inner = opaque;
+    if (inner->depth-- > 0) {
+        aio_bh_schedule_oneshot(inner->ctx, run_inside, inner);
+        atomic_fetch_add(&inner->begun, 1);
+        aio_context_run(inner->ctx);
+        atomic_fetch_add(&inner->ended, 1);
+    } else if (inner->then) {
+        inner->then(inner->ctx);
+    }
+}
+
+static void join_ends_runs_inside_the_run(void **state)
+{
+    (void)state;
+    for (int depth = 1; depth <= 3; depth++) {
+        AioThread *thread = start();
+        Inner inner = {.ctx = aio_thread_context(thread), .depth = depth};
+        aio_bh_schedule_oneshot(inner.ctx, run_inside, &inner);
+        while (inner.begun < depth) {
+            fixture_yield();
+        }
+        aio_thread_join(thread);
+        assert_int_equal(inner.ended, depth);
+    }
+}
+
+static void a_stop_of_the_context_inside_ends_the_thread(void **state)
+{
+    (void)state;
+    AioThread *thread = start();
+    Inner inner = {.ctx = aio_thread_context(thread), .depth = 2, .then = stop_context};
+    aio_context_ref(inner.ctx);
+    aio_bh_schedule_oneshot(inner.ctx, run_inside, &inner);
+    while (inner.ended < 2) {
+        fixture_yield();
+    }
+    aio_thread_join(thread);
+    /* Neither stop is left over for a later home. */
+    Inner later = {.ctx = inner.ctx, .depth = 1, .then = stop_context};
+    run_inside(&later);
+    assert_int_equal(later.ended, 1);
+    assert_int_equal(later.depth, -1);
+    fixture_context_free(inner.ctx);
+}
+
+typedef struct Ending {
+    AioThread *thread;
+    Inner inner;
+} Ending;
+
+static void stop_and_run(void *opaque)
+{
+    Ending *ending = opaque;
+    aio_thread_stop(ending->thread);
+    aio_bh_schedule_oneshot(ending->inner.ctx, run_inside, &ending->inner);
+}
+
+static void a_run_while_the_thread_ends_returns_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        Ending ending = {.thread = start(), .inner.depth = 3};
+        ending.inner.ctx = aio_thread_context(ending.thread);
+        aio_bh_schedule_oneshot(ending.inner.ctx, stop_and_run, &ending);
+        aio_thread_join(ending.thread);
+        assert_int_equal(ending.inner.ended, 3);
+    }
+}
+
 static void a_shared_context_is_refused(void **state)
 {
     (void)state;
@@ -259,6 +339,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(stopping_is_asynchronous_and_repeats),
     cmocka_unit_test(a_callback_stops_its_thread),
     cmocka_unit_test(a_bottom_half_that_stops_the_run_ends_the_thread),
+    cmocka_unit_test(join_ends_runs_inside_the_run),
+    cmocka_unit_test(a_stop_of_the_context_inside_ends_the_thread),
+    cmocka_unit_test(a_run_while_the_thread_ends_returns_at_once),
     cmocka_unit_test(a_shared_context_is_refused),
     cmocka_unit_test(each_refusal_of_memory_is_an_error),
     cmocka_unit_test(started_and_stopped_again_and_again),

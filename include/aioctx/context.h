@@ -150,15 +150,16 @@ AIO_EXPORT void aio_notify_accept(AioContext *ctx);
 AIO_EXPORT bool aio_poll(AioContext *ctx, bool blocking);
 
 /*
- * Run iterations until aio_context_stop(). Nests like aio_poll(): a stop ends the innermost run.
+ * Run iterations until aio_context_stop(). May be called from callbacks; a stop ends all runs of this
+ * context, the inner ones first. To wait for a condition inside a callback, call aio_poll() until it holds.
  *
  * Thread: home, no coroutine
  */
 AIO_EXPORT void aio_context_run(AioContext *ctx);
 
 /*
- * Make aio_context_run() return after the present iteration; where none runs, the next one returns at
- * once.
+ * Make aio_context_run() return after the present iteration, and those that it was called from after theirs;
+ * where none runs, the next one returns at once. Several stops before the outermost returns are one.
  *
  * Thread: signal
  */

@@ -31,7 +31,8 @@ AIO_EXPORT AioContext *aio_thread_context(AioThread *thread);
 
 /*
  * Ask the thread to stop; returns at once. What was scheduled before still runs. Like every
- * aio_context_stop() it ends the innermost aio_context_run() where a callback runs one.
+ * aio_context_stop() it ends all runs of the context, those that callbacks started too; what callbacks run
+ * afterwards, while the thread ends, returns at once. aio_context_stop() ends the thread as well.
  *
  * Thread: signal
  */
@@ -39,8 +40,9 @@ AIO_EXPORT void aio_thread_stop(AioThread *thread);
 
 /*
  * Stop the thread, have it run its context until nothing is left to do and no request is in flight (handlers
- * that are always ready are left at some time), wait for its end, free it and drop the context's reference: bottom halves, timers and handlers of it are deleted before, or the caller has a
- * reference and deletes them afterwards. Not from the thread itself.
+ * that are always ready are left at some time), wait for its end, free it and drop the context's reference.
+ * Bottom halves, timers and handlers of the context are deleted before, or the caller has a reference and
+ * deletes them afterwards. Not from the thread itself.
  *
  * Thread: any
  */
