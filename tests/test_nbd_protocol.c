@@ -219,6 +219,36 @@ static void requests_in_one_segment_are_all_answered(void **state)
     nbd_finish(pid);
 }
 
+static void requests_of_all_sizes_share_one_bound(void **state)
+{
+    enum { COUNT = 400 };
+    static const uint32_t sizes[] = {512, 40000, 1, 65536, 8192, 500000, 24576, 65535, 4096};
+    static uint8_t p[COUNT * NBD_REQUEST_SIZE], data[500000];
+    uint32_t length[COUNT];
+    (void)state;
+    pid_t pid = nbd_start("--max-bytes=64K", "--max-requests=9", NULL);
+    int fd = nbd_ready();
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint8_t *q = p + i * NBD_REQUEST_SIZE;
+        length[i] = sizes[(i + i / 50) % 9];
+        q = nbd_put16(nbd_put16(nbd_put32(q, NBD_REQUEST_MAGIC), 0), NBD_CMD_READ);
+        nbd_put32(nbd_put64(nbd_put64(q, i), i), length[i]);
+    }
+    nbd_send(fd, p, sizeof(p));
+    for (int i = 0; i < COUNT; i++) {
+        uint8_t head[NBD_SIMPLE_REPLY_SIZE];
+        nbd_recv(fd, head, sizeof(head));
+        uint64_t cookie = nbd_get64(head + 8);
+        assert_int_equal(nbd_get32(head + 4), 0);
+        assert_true(cookie < COUNT && length[cookie]);
+        nbd_recv(fd, data, length[cookie]);
+        assert_memory_equal(data, nbd_expected + cookie, length[cookie]);
+        length[cookie] = 0;
+    }
+    close(fd);
+    nbd_finish(pid);
+}
+
 static void requests_in_single_bytes_are_understood(void **state)
 {
     uint8_t p[NBD_REQUEST_SIZE + 5];
@@ -248,6 +278,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_nbd(structured_read_is_one_chunk_and_errors_are_chunks),
     cmocka_unit_test_nbd(block_status_shows_holes),
     cmocka_unit_test_nbd(requests_in_one_segment_are_all_answered),
+    cmocka_unit_test_nbd(requests_of_all_sizes_share_one_bound),
     cmocka_unit_test_nbd(requests_in_single_bytes_are_understood),
 };
 TEST_MAIN(tests)

@@ -48,6 +48,7 @@ add_test(NAME examples.hello_is_the_program_of_the_readme
   COMMAND ${CMAKE_COMMAND} -DREADME=${PROJECT_SOURCE_DIR}/README.md
     -DPROGRAM=${PROJECT_SOURCE_DIR}/examples/hello.c -P ${CMAKE_CURRENT_SOURCE_DIR}/readme.cmake)
 if(TARGET nbd-server)
+  aioctx_add_tests(nbd_socket LOOP SOURCES ../examples/nbd-server/socket.c)
   foreach(name nbd_handshake nbd_protocol nbd_server)
     aioctx_add_tests(${name} LOOP SOURCES nbd_client.c)
     target_compile_definitions(test_${name} PRIVATE NBD_SERVER="$<TARGET_FILE:nbd-server>")

@@ -30,10 +30,9 @@ typedef struct Request {
     uint32_t length;
     uint16_t flags;
     uint16_t type;
-    int error;        /* negative errno value: found wrong before it ran */
-    uint32_t payload; /* bytes of `data` that count against the connection's limit */
-    uint8_t *data;    /* owned; kept for the next request */
-    size_t capacity;
+    int error;       /* negative errno value: found wrong before it ran */
+    uint8_t *data;   /* owned; kept for the next request */
+    size_t capacity; /* of `data`: counts in the connection's bytes */
 } Request;
 
 struct Connection {
@@ -62,9 +61,9 @@ struct Connection {
     AioCoMutex sending;
     AioCoQueue room; /* the connection's coroutine waits here for requests to end */
     unsigned requests;
-    size_t bytes;
-    Request *spare; /* linked, owned */
-    size_t spare_bytes;
+    Request *spare;     /* linked, owned */
+    size_t bytes;       /* of the buffers of both: max_bytes at most, but for a single larger one */
+    size_t spare_bytes; /* those of them that are spare */
 };
 
 /* connection.c: hand a new, non-blocking socket to a worker. Takes over fd also where it fails. */

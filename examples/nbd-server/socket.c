@@ -33,6 +33,12 @@ static void writable(void *opaque)
     ready(sock, &sock->out);
 }
 
+/* The system takes the descriptor no more: nothing would ever wake who waits for it. */
+static void unwatchable(void *opaque, int error)
+{
+    socket_fail(opaque, error);
+}
+
 /* Register what is watched now. */
 static int watch(Socket *sock)
 {
@@ -40,6 +46,7 @@ static int watch(Socket *sock)
         .size = sizeof(ops),
         .read = sock->in.watched ? readable : NULL,
         .write = sock->out.watched ? writable : NULL,
+        .error = unwatchable,
     };
     AioError *error = NULL;
     if (!aio_handler_set(sock->ctx, sock->fd, AIO_HANDLE_SOCKET, 0, &ops, sock, &error)) {

@@ -1,8 +1,8 @@
 /*
  * Requests in, replies out. The connection's coroutine reads requests and starts a coroutine for each; these end in any
- * order, and each sends its reply under the lock `sending`. Both the number of requests in flight and the bytes that
- * they hold are bounded: where a bound is reached, no more is read, and the client feels it. Buffers are
- * kept for the next request, within the same bound.
+ * order, and each sends its reply under the lock `sending`. Both the number of requests in flight and the bytes of
+ * their buffers are bounded: where a bound is reached, no more is read, and the client feels it. Buffers are kept for
+ * the next request, and count like those in use; they give way to what is needed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,8 +15,29 @@
 /* How much larger than needed a buffer may be, so that the bounds still mean something. */
 enum { MAX_SLACK = 64 * 1024 };
 
-/* Take a spare request or make one, with a buffer for `payload` bytes; without one where memory is refused. */
-static Request *get(Connection *conn, uint32_t payload)
+static bool fits(const Connection *conn, size_t bytes)
+{
+    return conn->bytes + bytes <= conn->worker->server->options.max_bytes;
+}
+
+static void drop_buffer(Request *req)
+{
+    req->conn->bytes -= req->capacity;
+    free(req->data);
+    req->data = NULL;
+    req->capacity = 0;
+}
+
+/* Let go of spare buffers until `bytes` more fit in, or none is left. */
+static void drop_spare(Connection *conn, size_t bytes)
+{
+    for (Request *req = conn->spare; req && !fits(conn, bytes); req = req->next) {
+        conn->spare_bytes -= req->capacity;
+        drop_buffer(req);
+    }
+}
+
+static Request *get_spare(Connection *conn)
 {
     Request *req = conn->spare;
     if (req) {
@@ -24,18 +45,25 @@ static Request *get(Connection *conn, uint32_t payload)
         conn->spare_bytes -= req->capacity;
     } else {
         req = calloc(1, sizeof(*req));
-        if (!req)
-            return NULL;
     }
+    return req;
+}
+
+/* Take a spare request or make one, with a buffer for `payload` bytes; without one where memory is refused. */
+static Request *get(Connection *conn, uint32_t payload)
+{
+    Request *req = get_spare(conn);
+    if (!req)
+        return NULL;
+    req->conn = conn;
     if (req->capacity < payload || req->capacity - payload > MAX_SLACK) {
-        free(req->data); /* not realloc: its contents are of no use */
+        drop_buffer(req); /* not realloc: its contents are of no use */
+        drop_spare(conn, payload);
         req->data = payload ? malloc(payload) : NULL;
         req->capacity = req->data ? payload : 0;
+        conn->bytes += req->capacity;
     }
     conn->requests++;
-    conn->bytes += payload;
-    req->conn = conn;
-    req->payload = payload;
     return req;
 }
 
@@ -43,12 +71,8 @@ static void put(Request *req)
 {
     Connection *conn = req->conn;
     conn->requests--;
-    conn->bytes -= req->payload;
-    if (conn->spare_bytes + req->capacity > conn->worker->server->options.max_bytes) {
-        free(req->data);
-        req->data = NULL;
-        req->capacity = 0;
-    }
+    if (!fits(conn, 0))
+        drop_buffer(req); /* one that was larger than the bound */
     conn->spare_bytes += req->capacity;
     req->next = conn->spare;
     conn->spare = req;
@@ -149,9 +173,9 @@ static void serve(void *opaque)
 static void wait_for_room(Connection *conn, uint32_t payload)
 {
     const Options *options = &conn->worker->server->options;
-    /* Alone, a request may be larger than the bound. */
+    /* Spare buffers give way. Alone, a request may be larger than the bound. */
     while (conn->requests >= options->max_requests ||
-           (conn->requests && conn->bytes + payload > options->max_bytes))
+           (conn->requests && conn->bytes - conn->spare_bytes + payload > options->max_bytes))
         aio_co_queue_wait(&conn->room, NULL);
 }
 
