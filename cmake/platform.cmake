@@ -1,7 +1,8 @@
 # Chooses the files of this system. The order of the aioctx_poller() lines is the rank of the pollers.
 include(CheckSymbolExists)
 
-set(AIOCTX_PLATFORM_SOURCES posix/thread.c posix/cond.c posix/clock.c posix/stack.c posix/system.c posix/file_io.c)
+set(AIOCTX_PLATFORM_SOURCES posix/thread.c posix/cond.c posix/clock.c posix/stack.c posix/system.c posix/file_io.c
+  posix/notifier.c)
 set(AIOCTX_POLLERS)
 macro(aioctx_poller name option)
   if(${option})
@@ -19,10 +20,10 @@ if(NOT AIOCTX_POLLERS)
 endif()
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND AIOCTX_EVENTFD)
-  list(APPEND AIOCTX_PLATFORM_SOURCES linux/notifier.c)
-  set(AIOCTX_NOTIFIER eventfd)
+  list(APPEND AIOCTX_PLATFORM_SOURCES linux/eventfd.c)
+  set(AIOCTX_NOTIFIER "eventfd, or pipe")
 else()
-  list(APPEND AIOCTX_PLATFORM_SOURCES posix/notifier.c)
+  list(APPEND AIOCTX_PLATFORM_SOURCES posix/eventfd_none.c)
   set(AIOCTX_NOTIFIER pipe)
 endif()
 

@@ -35,7 +35,8 @@ int aio__notify_init(AioContext *ctx)
     if (error) {
         return error;
     }
-    notify->drained = !(ctx->poller->ops->flags & AIO_POLLER_EDGE) || !aio__notifier_has_edges;
+    notify->drained =
+        !(ctx->poller->ops->flags & AIO_POLLER_EDGE) || !aio__notifier_has_edges(&notify->notifier);
     notify->watch.handle = aio_notifier_handle(&notify->notifier);
     notify->watch.kind = aio_notifier_handle_kind();
     watch_notifier(ctx);

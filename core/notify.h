@@ -40,8 +40,8 @@ typedef struct AioNotify {
     bool drained;   /* the notifier must be cleared after it was seen; else its edges are enough */
 } AioNotify;
 
-/* A fact about the system's notifier: each set is an edge of its own, cleared or not. */
-extern const bool aio__notifier_has_edges;
+/* A fact about a notifier that was made: each set is an edge of its own, cleared or not. */
+bool aio__notifier_has_edges(const AioNotifier *notifier);
 
 int aio__notify_init(AioContext *ctx);
 void aio__notify_destroy(AioContext *ctx);

@@ -1,6 +1,8 @@
 /*
- * Notifiers as a pipe(2), where there is no eventfd. A full pipe is a notifier that is set; clearing reads
- * until nothing is left.
+ * Notifiers: an eventfd, or a pipe(2) where the system has none, which a kernel may say only when it is asked.
+ *
+ * Setting writes 8 bytes and clearing reads until nothing is left, so that either serves. A full pipe, or
+ * counter, is a notifier that is set. The two handles are the same exactly where it is an eventfd.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,8 +13,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* A full pipe takes no more writes, so it gives no more edges. */
-const bool aio__notifier_has_edges = false;
+#include "posix/eventfd.h"
+
+bool aio__notifier_has_edges(const AioNotifier *notifier)
+{
+    /*
+     * Every write(2) to an eventfd is an edge, also while its counter is not zero (epoll(7)). A full pipe takes no
+     * more writes, so it gives no more edges.
+     */
+    return notifier->read_handle == notifier->write_handle;
+}
 
 static int prepare(int fd)
 {
@@ -22,27 +32,38 @@ static int prepare(int fd)
     return 0;
 }
 
-int aio_notifier_init(AioNotifier *notifier, bool active)
+static int open_pipe(AioNotifier *notifier, bool active)
 {
-    *notifier = (AioNotifier){.read_handle = AIO_HANDLE_NONE, .write_handle = AIO_HANDLE_NONE};
     int fds[2];
     if (pipe(fds) < 0) {
         return -errno;
     }
+    notifier->read_handle = fds[0];
+    notifier->write_handle = fds[1];
     int error = prepare(fds[0]);
     if (!error) {
         error = prepare(fds[1]);
     }
+    if (!error && active) {
+        error = aio_notifier_set(notifier);
+    }
     if (error) {
-        close(fds[0]);
-        close(fds[1]);
-        return error;
+        aio_notifier_cleanup(notifier);
     }
-    notifier->read_handle = fds[0];
-    notifier->write_handle = fds[1];
-    if (active) {
-        aio_notifier_set(notifier);
+    return error;
+}
+
+int aio_notifier_init(AioNotifier *notifier, bool active)
+{
+    *notifier = (AioNotifier){.read_handle = AIO_HANDLE_NONE, .write_handle = AIO_HANDLE_NONE};
+    int fd = aio__eventfd_open(active);
+    if (fd == -ENOSYS) {
+        return open_pipe(notifier, active);
     }
+    if (fd < 0) {
+        return fd;
+    }
+    notifier->read_handle = notifier->write_handle = fd;
     return 0;
 }
 
@@ -55,20 +76,23 @@ void aio_notifier_cleanup(AioNotifier *notifier)
     int write_fd = (int)notifier->write_handle;
     notifier->read_handle = notifier->write_handle = AIO_HANDLE_NONE;
     close(read_fd);
-    close(write_fd);
+    if (write_fd != read_fd) {
+        close(write_fd);
+    }
 }
 
 int aio_notifier_set(AioNotifier *notifier)
 {
+    static const uint64_t one = 1;
     if (notifier->write_handle == AIO_HANDLE_NONE) {
         return -EBADF;
     }
     int saved = errno;
     ssize_t n;
     do {
-        n = write((int)notifier->write_handle, "", 1);
+        n = write((int)notifier->write_handle, &one, sizeof(one));
     } while (n < 0 && errno == EINTR);
-    int result = n < 0 && errno != EAGAIN ? -errno : 0; /* EAGAIN: full, so it is set */
+    int result = n < 0 && errno != EAGAIN ? -errno : 0; /* EAGAIN: as set as can be */
     errno = saved;
     return result;
 }
@@ -80,7 +104,8 @@ bool aio_notifier_test_and_clear(AioNotifier *notifier)
     }
     int saved = errno;
     bool was_set = false;
-    char buffer[512];
+    uint64_t buffer
+        [64]; /* one read empties an eventfd, and is enough for a pipe that was set less often */
     ssize_t n;
     do {
         n = read((int)notifier->read_handle, buffer, sizeof(buffer));

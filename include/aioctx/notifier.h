@@ -1,7 +1,7 @@
 /*
  * A notifier: a flag that any thread or signal handler sets and that a loop can wait for.
  *
- * On Linux it is an eventfd(2), elsewhere on POSIX a pipe(2), on Windows a manual-reset event. Sets
+ * It is an eventfd(2) where the kernel has that, elsewhere on POSIX a pipe(2), on Windows a manual-reset event. Sets
  * coalesce: however many come before it is cleared, it is set once. A handler registered for it
  * (aio_set_event_notifier()) must clear it itself with aio_notifier_test_and_clear(); the loop
  * does not.
