@@ -69,7 +69,7 @@ static void change_or_record(AioContext *ctx, AioHandlerSpec *spec)
 }
 
 void aio_set_fd_handler(AioContext *ctx, int fd, bool is_external, AioHandlerFunc *io_read,
-                        AioHandlerFunc *io_write, AioPollFunc *io_poll, void *opaque)
+                        AioHandlerFunc *io_write, AioPollFn *io_poll, void *opaque)
 {
     AioHandlerSpec spec = {
         .handle = fd,
@@ -82,7 +82,7 @@ void aio_set_fd_handler(AioContext *ctx, int fd, bool is_external, AioHandlerFun
 }
 
 void aio_set_event_notifier(AioContext *ctx, AioNotifier *notifier, bool is_external,
-                            AioNotifierFunc *io_read, AioPollFunc *io_poll)
+                            AioNotifierFunc *io_read, AioPollFn *io_poll)
 {
     AioHandlerSpec spec = {
         .handle = aio_notifier_handle(notifier),

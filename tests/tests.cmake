@@ -1,5 +1,6 @@
 # Every test program: one line each.
 aioctx_add_tests(version)
+aioctx_add_tests(interface)
 aioctx_add_tests(bh LOOP LABELS threads)
 aioctx_add_tests(bh_races LOOP LABELS threads)
 aioctx_add_tests(request LOOP)

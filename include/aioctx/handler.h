@@ -29,7 +29,7 @@ extern "C" {
 typedef AioCallback AioHandlerFunc;
 
 /* Looks, without a system call, whether there is something to do. */
-typedef bool AioPollFunc(void *opaque);
+typedef bool AioPollFn(void *opaque);
 
 /* What went wrong with a handler: a negative errno value, such as -EBADF for a closed descriptor. */
 typedef void AioHandlerErrorFunc(void *opaque, int error);
@@ -53,7 +53,7 @@ typedef struct AioHandlerOps {
     size_t size;
     AioHandlerFunc *read;
     AioHandlerFunc *write;
-    AioPollFunc *poll;
+    AioPollFn *poll;
     AioHandlerFunc *poll_ready;
     AioHandlerFunc *poll_begin;
     AioHandlerFunc *poll_end;
@@ -101,7 +101,7 @@ AIO_EXPORT void aio_handler_remove_wait(AioContext *ctx, AioHandle handle, AioHa
  */
 AIO_EXPORT void aio_set_fd_handler(AioContext *ctx, int fd, bool is_external,
                                    AioHandlerFunc *io_read, AioHandlerFunc *io_write,
-                                   AioPollFunc *io_poll, void *opaque);
+                                   AioPollFn *io_poll, void *opaque);
 
 /*
  * Set the callbacks that bracket busy-polling of a registered descriptor; nothing happens where it
@@ -119,7 +119,7 @@ AIO_EXPORT void aio_set_fd_poll(AioContext *ctx, int fd, AioHandlerFunc *io_poll
  * Thread: any
  */
 AIO_EXPORT void aio_set_event_notifier(AioContext *ctx, AioNotifier *notifier, bool is_external,
-                                       AioNotifierFunc *io_read, AioPollFunc *io_poll);
+                                       AioNotifierFunc *io_read, AioPollFn *io_poll);
 
 /*
  * As aio_set_fd_poll() for a notifier.

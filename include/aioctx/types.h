@@ -46,7 +46,11 @@ typedef struct AioTimer AioTimer;
 /* A descriptor, a socket or a Windows HANDLE, as its AioHandleKind says. */
 typedef intptr_t AioHandle;
 
+#ifdef __cplusplus
+#define AIO_HANDLE_NONE (static_cast<AioHandle>(-1))
+#else
 #define AIO_HANDLE_NONE ((AioHandle)-1)
+#endif
 
 typedef enum AioHandleKind {
     AIO_HANDLE_FD = 0,     /* POSIX file descriptor; sockets are descriptors there */

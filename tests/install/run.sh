@@ -116,6 +116,8 @@ pkg_config)
     needs_cxx
     $CXX -std=c++17 -Wall -Wextra -Werror "$build/program.cpp" -o "$build/program_CXX" $(pkg-config $static --cflags --libs aioctx)
     run "$build/program_CXX"
+    $CXX -std=c++17 -Wall -Wextra -Wold-style-cast -Wzero-as-null-pointer-constant -Werror $(pkg-config $static --cflags aioctx) \
+        -c "$source/tests/install/consumer/macros.cpp" -o "$build/macros.o"
     ;;
 add_subdirectory | fetch_content)
     needs_cxx

@@ -68,6 +68,20 @@ def check_names():
                 yield f"{name(path)}:{head}: {called} is a name of POSIX AIO"
 
 
+def check_interface():
+    """The public headers have every name of interface.names, and none that it says comes later."""
+    words = set()
+    for path in public_headers():
+        words |= set(re.findall(r"\w+", code(path.read_text())))
+    listing = TOP / "tests/style/interface.names"
+    for number, line in enumerate(listing.read_text().split("\n"), 1):
+        later = re.fullmatch(r"later (\w+): .+", line)
+        if later and later.group(1) in words:
+            yield f"{name(listing)}:{number}: {later.group(1)} is there now"
+        elif not later and line and not line.startswith("#") and line not in words:
+            yield f"{name(listing)}:{number}: no public header has {line}"
+
+
 def compiles_alone(header, include, compiler, *flags):
     """The compiler's complaints about a file with nothing but this #include."""
     run = subprocess.run([*compiler.split(), *flags, "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic",
@@ -89,7 +103,8 @@ def check_headers():
         header = f"aioctx/{path.name.removesuffix('.in')}"
         yield from compiles_alone(header, include, cc, "-std=c11", "-xc")
         if shutil.which(cxx):
-            yield from compiles_alone(header, include, cxx, "-std=c++17", "-xc++")
+            yield from compiles_alone(header, include, cxx, "-std=c++17", "-xc++", "-Wold-style-cast",
+                                      "-Wzero-as-null-pointer-constant")
     for path in files(["core"], ".h"):
         yield from compiles_alone(name(path), [*include, TOP], cc, "-std=c11", "-xc")
     if not shutil.which(cxx):
@@ -244,7 +259,7 @@ def report_atomics():
 
 
 CHECKS = {function.__name__.split("_", 1)[1]: function for function in
-          (check_thread, check_names, check_headers, check_core, check_systems, check_pollers,
+          (check_thread, check_names, check_interface, check_headers, check_core, check_systems, check_pollers,
            check_platform, check_wait, check_quiet, check_undone, check_opening, check_docs,
            check_format, report_lengths, report_atomics)}
 
