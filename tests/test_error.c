@@ -37,6 +37,51 @@ static void text_of_any_length_is_kept(void **state)
     aio_error_free(error);
 }
 
+/* As a user's function of its own does, with what varies passed on twice. */
+AIO_PRINTF(3, 4)
+static void set_twice(AioError **first, AioError **second, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    va_list again;
+    va_copy(again, args);
+    aio_error_set_va(first, ENOSPC, format, args);
+    aio_error_set_va(second, EDOM, format, again);
+    va_end(again);
+    va_end(args);
+}
+
+static void arguments_can_be_handed_on(void **state)
+{
+    (void)state;
+    AioError *first = NULL, *second = NULL;
+    set_twice(&first, &second, "%s: %d of %lld, %.1f", "disk", 7, 1LL << 40, 0.5);
+    assert_int_equal(aio_error_code(first), ENOSPC);
+    assert_string_equal(aio_error_message(first), "disk: 7 of 1099511627776, 0.5");
+    assert_int_equal(aio_error_code(second), EDOM);
+    assert_string_equal(aio_error_message(second), "disk: 7 of 1099511627776, 0.5");
+    aio_error_free(second);
+    aio_error_free(first);
+    first = NULL;
+    set_twice(NULL, &first, "%s", "nobody asks for the first");
+    assert_string_equal(aio_error_message(first), "nobody asks for the first");
+    aio_error_free(first);
+}
+
+static void handed_on_without_memory_is_out_of_memory(void **state)
+{
+    (void)state;
+    AioError *first = NULL, *second = NULL;
+    aio__alloc_fail_at(1);
+    set_twice(&first, &second, "%d", 1);
+    aio__alloc_fail_at(0);
+    assert_int_equal(aio_error_code(first), ENOMEM);
+    assert_int_equal(aio_error_code(second), EDOM);
+    assert_string_equal(aio_error_message(second), "1");
+    aio_error_free(first);
+    aio_error_free(second);
+}
+
 static void nobody_needs_to_care(void **state)
 {
     (void)state;
@@ -184,6 +229,8 @@ static void fatal_hook_may_leave(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(error_has_a_code_and_one_line_of_text),
     cmocka_unit_test(text_of_any_length_is_kept),
+    cmocka_unit_test(arguments_can_be_handed_on),
+    cmocka_unit_test(handed_on_without_memory_is_out_of_memory),
     cmocka_unit_test(nobody_needs_to_care),
     cmocka_unit_test(copy_outlives_its_original),
     cmocka_unit_test(propagation_keeps_the_first),
