@@ -8,15 +8,6 @@
 
 #include "core/platform.h"
 
-void aio__cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 int aio__handle_check(AioHandle handle, AioHandleKind *kind)
 {
     switch (*kind) {

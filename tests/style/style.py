@@ -26,6 +26,8 @@ COMPILER = re.compile(r"__GNUC__|__clang__|__cplusplus|__STDC_\w+__|__has_\w+|__
                       r"NDEBUG|AIO_\w+|AIOCTX_\w+|\bdefined\b|\b(?:address|thread)_sanitizer\b")
 SYSTEM = re.compile(r"_WIN32|_WIN64|__linux__|__APPLE__|__unix__|__\w+BSD__|__sun|__GLIBC__|"
                     r"__ANDROID__|__CYGWIN__|__MINGW\w+")
+PROCESSOR = re.compile(r"__x86_64\w*|__amd64\w*|__i\d86\w*|__aarch64\w*|__arm\w*|__riscv\w*|__powerpc\w*|"
+                       r"__s390\w*|__mips\w*|_M_\w+")
 
 
 class Skip(Exception):
@@ -132,11 +134,13 @@ def check_core():
 
 
 def check_systems():
-    """posix/ and linux/ ask only whether a constant is absent; which system it is, the build knows."""
+    """posix/ and linux/ ask only whether a constant is absent; system and processor the build knows."""
     for path in files(["posix", "linux", "win32"], ".c", ".h"):
         for line, directive, condition in conditionals(path.read_text()):
             if SYSTEM.search(condition):
                 yield f"{name(path)}:{line}: a conditional on the system: `{condition}`"
+            elif PROCESSOR.search(condition):
+                yield f"{name(path)}:{line}: a conditional on the processor: `{condition}`"
             elif directive in ("if", "elif") and not re.search(r"__\w+", condition):
                 yield f"{name(path)}:{line}: only #ifdef or #ifndef of a constant: `{condition}`"
 
