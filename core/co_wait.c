@@ -1,193 +1,197 @@
 /*
- * Coroutines that wait for others: for a coroutine with a time-out, and for a descriptor.
+ * Coroutines that wait for a descriptor: one for each direction, on one handler.
  *
- * What waits lies on the waiter's stack. A timer or handler of it is gone before the waiter goes on: both
- * are removed in the home thread, where their callbacks run.
+ * It makes no handler of its own where the other direction has one, and takes none that a user has set. A wait
+ * lies on its coroutine's stack. As long as it is WAITING the handler is registered and knows it; whoever
+ * ends it takes it out first, since the coroutine may close the descriptor at once.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 
-#include "aioctx/error.h"
-#include "aioctx/handler.h"
-#include "aioctx/timer.h"
+#include "core/context.h"
 #include "core/coroutine.h"
+#include "core/handler.h"
 
 /*
- *   RUNNING --- the parent has nothing left to do ---> WAITED_FOR <----------> CANCELLING
- *      |                                                    |    time is up,      |
- *      |                                                    |    cancel returned  |
- *      |  the child's function returns                      |  the same           |  the same
- *      v                                                    v                     v
- *     DONE: the parent sees it                 DONE: the child wakes it   DONE: the timer wakes it
+ *              on_readable(), on_writable(), on_error(): the coroutine is woken
+ *              on_gone(), somebody has removed or replaced the handler: it is scheduled
+ *              the coroutine itself, woken by somebody else: it goes on
+ *   WAITING -----------------------------------------------------------------------> OVER
  *
- * Parent and timer are in one thread; the child may have moved to another one, so each moves it with one
- * read-modify-write. While cancel runs, the parent, who owns what cancel looks at, stays where it is.
+ * All of that is in the home thread.
  */
-typedef enum ChildPhase {
-    CHILD_RUNNING,
-    CHILD_WAITED_FOR,
-    CHILD_CANCELLING,
-    CHILD_DONE,
-} ChildPhase;
-
-typedef struct Child {
-    AioCoroutineFunc *entry;
-    AioCoTimeoutFunc *cancel;
-    void *opaque;
-    AioCoroutine *parent;
-    _Atomic(ChildPhase) phase;
-    bool timed_out;
-} Child;
-
-static void wake_parent(AioCoroutine *parent)
-{
-    aio__co_wake(aio_co_context(parent), parent, "aio_co_timeout");
-}
-
-static void run_child(void *opaque)
-{
-    Child *child = opaque;
-    child->entry(child->opaque);
-    AioCoroutine *parent = child->parent;
-    /* Release for what the child did, acquire for the parent's context: pairs with move(). */
-    if (atomic_exchange_explicit(&child->phase, CHILD_DONE, memory_order_acq_rel) ==
-        CHILD_WAITED_FOR) {
-        wake_parent(parent);
-    }
-}
-
-/* Returns whether it was in `from` still; else the child is done. */
-static bool move(Child *child, ChildPhase from, ChildPhase to)
-{
-    /* Acquire and release: pairs with run_child(). */
-    return atomic_compare_exchange_strong_explicit(&child->phase, &from, to, memory_order_acq_rel,
-                                                   memory_order_acquire);
-}
-
-static void time_is_up(void *opaque)
-{
-    Child *child = opaque;
-    AioCoroutine *parent = child->parent;
-    if (move(child, CHILD_WAITED_FOR, CHILD_CANCELLING)) {
-        child->timed_out = true;
-        child->cancel(child->opaque);
-        if (!move(child, CHILD_CANCELLING, CHILD_WAITED_FOR)) {
-            wake_parent(parent);
-        }
-    }
-}
-
-static void wait_for(Child *child, int64_t deadline_ns)
-{
-    AioTimer timer;
-    if (deadline_ns >= 0) {
-        aio_timer_init(aio__co_loop(child->parent), &timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS,
-                       time_is_up, child);
-        aio_timer_mod_ns(&timer, deadline_ns);
-    }
-    if (move(child, CHILD_RUNNING, CHILD_WAITED_FOR)) {
-        aio_co_yield();
-    }
-    if (deadline_ns >= 0) {
-        aio_timer_deinit(&timer);
-    }
-}
-
-/* -1: never. */
-static int64_t deadline_of(int64_t duration_ns)
-{
-    if (duration_ns < 0) {
-        return -1;
-    }
-    int64_t now = aio_clock_get_ns(AIO_CLOCK_REALTIME);
-    return duration_ns > INT64_MAX - now ? INT64_MAX : now + duration_ns;
-}
-
-int aio_co_timeout(AioCoroutineFunc *entry, AioCoTimeoutFunc *cancel, void *opaque,
-                   int64_t duration_ns)
-{
-    assert(aio_co_in_coroutine());
-    Child child = {.entry = entry, .cancel = cancel, .opaque = opaque, .parent = aio_co_self()};
-    AioCoroutine *co = aio_co_create(run_child, &child);
-    if (!co) {
-        return -ENOMEM;
-    }
-    int64_t deadline_ns = deadline_of(duration_ns);
-    aio_co_resume(co);
-    /* Acquire: pairs with run_child(). */
-    if (atomic_load_explicit(&child.phase, memory_order_acquire) != CHILD_DONE) {
-        wait_for(&child, deadline_ns);
-    }
-    return child.timed_out ? -ETIMEDOUT : 0;
-}
+typedef enum WaitState {
+    WAIT_WAITING,
+    WAIT_OVER,
+} WaitState;
 
 typedef struct HandleWait {
-    AioContext *ctx;
-    AioHandle handle;
-    AioHandleKind kind;
-    AioCoroutine *co;
-    const char *by;
+    AioContext *ctx;          /* borrowed: the coroutine's */
+    AioHandler *handler;      /* borrowed while WAITING */
+    AioCoroutine *co;         /* borrowed while WAITING */
+    struct HandleWait *other; /* linked: of the other direction, while both are WAITING; or NULL */
+    bool writes;
+    WaitState state;
     int result;
-    bool over; /* its handler is gone */
+    const char *by; /* borrowed: a function's name */
 } HandleWait;
 
-/* Remove the handler first: the coroutine may close the handle at once. */
+static void on_readable(void *opaque);
+static void on_writable(void *opaque);
+
+/* Have the handler call for this wait and, where there is one, for the other. */
+static void attend(HandleWait *wait)
+{
+    bool both = wait->other;
+    aio__handler_redirect(wait->ctx, wait->handler, both || !wait->writes ? on_readable : NULL,
+                          both || wait->writes ? on_writable : NULL, wait);
+}
+
+static void leave(HandleWait *wait, int result)
+{
+    HandleWait *other = wait->other;
+    wait->state = WAIT_OVER;
+    wait->result = result;
+    wait->other = NULL;
+    if (other) {
+        other->other = NULL;
+        attend(other);
+    } else {
+        aio__handler_retire(wait->ctx, wait->handler);
+    }
+    aio__kick(wait->ctx);
+}
+
 static void finish(HandleWait *wait, int result)
 {
-    wait->result = result;
-    wait->over = true;
-    aio_handler_remove(wait->ctx, wait->handle, wait->kind);
+    leave(wait, result);
     if (!aio__co_is_woken(wait->co)) { /* else somebody cancels it, and that goes on */
         aio__co_wake(wait->ctx, wait->co, wait->by);
     }
 }
 
-static void on_ready(void *opaque)
+static HandleWait *wait_for_direction(HandleWait *any, bool writes)
 {
-    finish(opaque, 0);
+    return any->writes == writes ? any : any->other;
 }
 
+static void on_readable(void *opaque)
+{
+    finish(wait_for_direction(opaque, false), 0);
+}
+
+static void on_writable(void *opaque)
+{
+    finish(wait_for_direction(opaque, true), 0);
+}
+
+/* The first to be woken may end the other wait; the handler, which is being called, stays to tell. */
 static void on_error(void *opaque, int error)
 {
-    finish(opaque, error);
+    HandleWait *first = opaque;
+    AioHandler *handler = first->handler;
+    bool writes = first->writes;
+    finish(first, error);
+    if (handler->state != AIO_HANDLER_REMOVED) {
+        finish(wait_for_direction(handler->spec.opaque, !writes), error);
+    }
 }
 
-static int wait_for_handle(AioHandle handle, AioHandleKind kind, AioHandlerOps *ops, const char *by)
+static void cancel(HandleWait *wait)
+{
+    wait->state = WAIT_OVER;
+    wait->other = NULL;
+    if (!aio__co_is_woken(wait->co)) {
+        /* Not entered here: whoever removes a handler may be anywhere. */
+        aio__co_schedule(wait->ctx, wait->co, wait->by);
+    }
+}
+
+static void on_gone(void *opaque)
+{
+    HandleWait *wait = opaque;
+    HandleWait *other = wait->other;
+    cancel(wait);
+    if (other) {
+        cancel(other);
+    }
+}
+
+static int join(HandleWait *wait, AioHandler *handler)
+{
+    if (handler->spec.gone != on_gone) {
+        return -EBUSY;
+    }
+    HandleWait *first = handler->spec.opaque;
+    if (first->other || first->writes == wait->writes) {
+        return -EBUSY;
+    }
+    if (handler->state == AIO_HANDLER_FAILED) {
+        return handler->watch.error; /* the other is about to be told */
+    }
+    first->other = wait;
+    wait->other = first;
+    wait->handler = handler;
+    attend(wait);
+    return 0;
+}
+
+static int begin(HandleWait *wait, AioHandle handle, AioHandleKind kind)
+{
+    int ret = aio__handle_check(handle, &kind);
+    if (ret < 0) {
+        return ret;
+    }
+    AioHandler *handler = aio__handler_at_home(wait->ctx, handle, kind);
+    if (handler) {
+        ret = join(wait, handler);
+    } else {
+        AioHandlerSpec spec = {
+            .handle = handle,
+            .kind = kind,
+            .ops = {.read = wait->writes ? NULL : on_readable,
+                    .write = wait->writes ? on_writable : NULL,
+                    .error = on_error},
+            .gone = on_gone,
+            .opaque = wait,
+        };
+        wait->handler = aio__handler_create(&spec);
+        if (!wait->handler) {
+            return -ENOMEM;
+        }
+        aio__handler_add(wait->ctx, wait->handler);
+    }
+    aio__kick(wait->ctx);
+    return ret;
+}
+
+static int wait_for_handle(AioHandle handle, AioHandleKind kind, bool writes, const char *by)
 {
     assert(aio_co_in_coroutine());
     AioCoroutine *self = aio_co_self();
-    HandleWait wait = {.ctx = aio__co_loop(self),
-                       .handle = handle,
-                       .kind = kind,
-                       .co = self,
-                       .by = by,
-                       .result = -ECANCELED};
-    AioError *error = NULL;
-    ops->size = sizeof(*ops);
-    ops->error = on_error;
-    if (!aio_handler_set(wait.ctx, handle, kind, 0, ops, &wait, &error)) {
-        int ret = -aio_error_code(error);
-        aio_error_free(error);
+    HandleWait wait = {
+        .ctx = aio__co_loop(self), .co = self, .writes = writes, .result = -ECANCELED, .by = by};
+    assert(aio__is_home(wait.ctx));
+    int ret = begin(&wait, handle, kind);
+    if (ret < 0) {
         return ret;
     }
     aio_co_yield();
-    if (!wait.over) {
-        aio_handler_remove(wait.ctx, handle, kind); /* somebody else woke it */
+    if (wait.state == WAIT_WAITING) { /* somebody else woke it */
+        assert(aio__is_home(wait.ctx));
+        leave(&wait, -ECANCELED);
     }
     return wait.result;
 }
 
 int aio_co_wait_readable(AioHandle handle, AioHandleKind kind)
 {
-    AioHandlerOps ops = {.read = on_ready};
-    return wait_for_handle(handle, kind, &ops, __func__);
+    return wait_for_handle(handle, kind, false, __func__);
 }
 
 int aio_co_wait_writable(AioHandle handle, AioHandleKind kind)
 {
-    AioHandlerOps ops = {.write = on_ready};
-    return wait_for_handle(handle, kind, &ops, __func__);
+    return wait_for_handle(handle, kind, true, __func__);
 }

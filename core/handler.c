@@ -172,6 +172,27 @@ void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandler
     update(ctx, handler, wanted(ctx, handler));
 }
 
+void aio__handler_redirect(AioContext *ctx, AioHandler *handler, AioHandlerFunc *read,
+                           AioHandlerFunc *write, void *opaque)
+{
+    AioHandlerOps *ops = &handler->spec.ops;
+    AioWatch *watch = &handler->watch;
+    if (ops->read != read) {
+        watch->ready &= ~(unsigned)AIO_WATCH_READ;
+    }
+    if (ops->write != write) {
+        watch->ready &= ~(unsigned)AIO_WATCH_WRITE;
+        handler->generation++; /* a dispatch that stands between read and write: not for this one */
+    }
+    if (!watch->ready) {
+        aio__node_unlink(&watch->ready_node);
+    }
+    ops->read = read;
+    ops->write = write;
+    handler->spec.opaque = opaque;
+    sync_interest(ctx, handler);
+}
+
 void aio__handler_add(AioContext *ctx, AioHandler *handler)
 {
     handler->state = AIO_HANDLER_LIVE;

@@ -23,6 +23,7 @@ typedef struct AioHandlerSpec {
     AioNotifierFunc *notifier_read;
     AioNotifierFunc *notifier_poll_begin;
     AioNotifierFunc *notifier_poll_end;
+    void (*gone)(void *opaque); /* core's: somebody is about to remove or replace it; or NULL */
     void *opaque;
 } AioHandlerSpec;
 
@@ -126,6 +127,13 @@ void aio__handler_add(AioContext *ctx, AioHandler *handler);
 void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandlerSpec *spec);
 void aio__handler_retire(AioContext *ctx, AioHandler *handler);
 
+/*
+ * Change callbacks and opaque of a registered one that has no `poll`. What was found ready stays so for the
+ * direction whose callback is the same; for the other it is asked for anew.
+ */
+void aio__handler_redirect(AioContext *ctx, AioHandler *handler, AioHandlerFunc *read,
+                           AioHandlerFunc *write, void *opaque);
+
 /* Apply what other threads asked for, and bring the poller up to date with external handlers. */
 void aio__handlers_apply(AioContext *ctx);
 
@@ -148,6 +156,9 @@ void aio__handlers_reap(AioContext *ctx);
 
 /* Set, replace or remove, from any thread. */
 bool aio__handler_change(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp);
+
+/* What is registered, or NULL, once all that other threads asked for is applied. Home thread. */
+AioHandler *aio__handler_at_home(AioContext *ctx, AioHandle handle, AioHandleKind kind);
 
 /* Whether a spec has no callback that matters: it removes. */
 bool aio__handler_spec_empty(const AioHandlerSpec *spec);

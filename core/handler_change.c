@@ -76,18 +76,28 @@ void aio__handler_release_waiters(AioContext *ctx, AioHandler *handler)
     }
 }
 
+/* Before a handler is removed or replaced on somebody's request. */
+static void tell_gone(const AioHandler *handler)
+{
+    if (handler->spec.gone) {
+        handler->spec.gone(handler->spec.opaque);
+    }
+}
+
 static void apply_change(AioContext *ctx, Change *change)
 {
     AioHandlers *handlers = &ctx->handlers;
     AioHandler *handler = aio__handler_find(handlers, change->spec.handle, change->spec.kind);
     if (!change->fresh) {
         if (handler) {
+            tell_gone(handler);
             aio__handler_retire(ctx, handler);
         }
         if (change->waiter) {
             attach_waiter(ctx, &change->spec, change->waiter);
         }
     } else if (handler) {
+        tell_gone(handler);
         aio__handler_replace(ctx, handler, &change->spec);
         aio__free(change->fresh);
     } else {
@@ -124,20 +134,27 @@ void aio__handlers_drop_changes(AioHandlers *handlers)
 
 /* Asking for a change, from any thread. */
 
-static bool change_at_home(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp)
+AioHandler *aio__handler_at_home(AioContext *ctx, AioHandle handle, AioHandleKind kind)
 {
     if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
         aio__handlers_apply_changes(ctx);
     }
-    AioHandler *handler = aio__handler_find(&ctx->handlers, spec->handle, spec->kind);
+    return aio__handler_find(&ctx->handlers, handle, kind);
+}
+
+static bool change_at_home(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp)
+{
+    AioHandler *handler = aio__handler_at_home(ctx, spec->handle, spec->kind);
     if (aio__handler_spec_empty(spec)) {
         if (handler) {
+            tell_gone(handler);
             aio__handler_retire(ctx, handler);
             aio__kick(ctx);
         }
         return true;
     }
     if (handler) {
+        tell_gone(handler);
         aio__handler_replace(ctx, handler, spec);
     } else {
         handler = aio__handler_create(spec);

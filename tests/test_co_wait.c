@@ -1,5 +1,5 @@
 /*
- * Coroutines that wait for a descriptor, and those that are given a time.
+ * Coroutines that wait for a descriptor.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -241,146 +241,161 @@ static void readiness_and_a_wake_in_one_iteration_continue_it_once(void **state)
     fixture_context_free(ctx);
 }
 
-/* Work that sleeps until its time is up or it is told to end. */
-typedef struct Work {
-    AioCoSleep sleep;
-    int64_t needs_ns;
-    int64_t limit_ns;
-    int cancels;
-    bool cancelled_in_coroutine;
-    int result;
-    bool work_ended;
+/* A connection as programs have it: one coroutine reads it, another writes it; at both ends. */
+
+enum { STREAM = 1 << 20 };
+
+typedef struct Stream {
+    AioHandle handle;
+    int moved;
+    bool bad;
     bool ended;
-} Work;
+} Stream;
 
-static void work(void *opaque)
+static void send_stream(void *opaque)
 {
-    Work *work = opaque;
-    if (work->needs_ns > 0) {
-        aio_co_sleep_ns_wakeable(&work->sleep, AIO_CLOCK_REALTIME, work->needs_ns);
+    Stream *stream = opaque;
+    unsigned char block[8192];
+    while (stream->moved < STREAM && !stream->bad) {
+        for (int i = 0; i < (int)sizeof(block); i++) {
+            block[i] = (unsigned char)((stream->moved + i) % 251);
+        }
+        int left = STREAM - stream->moved;
+        size_t size = left < (int)sizeof(block) ? (size_t)left : sizeof(block);
+        int ret = fixture_write(stream->handle, block, size);
+        if (ret > 0) {
+            stream->moved += ret;
+        } else {
+            stream->bad = aio_co_wait_writable(stream->handle, fixture_pair_kind()) < 0;
+        }
     }
-    work->work_ended = true;
+    stream->ended = true;
 }
 
-static void cancel(void *opaque)
+static void receive_stream(void *opaque)
 {
-    Work *work = opaque;
-    work->cancels++;
-    work->cancelled_in_coroutine = aio_co_in_coroutine();
-    aio_co_sleep_wake(&work->sleep);
-    work->cancels += work->ended ? 100 : 0; /* the one who waits must not have gone on yet */
-}
-
-static void work_with_a_limit(void *opaque)
-{
-    Work *self = opaque;
-    self->result = aio_co_timeout(work, cancel, self, self->limit_ns);
-    self->ended = true;
-}
-
-static void run_work(AioContext *ctx, Work *work)
-{
-    work->result = 1;
-    start(ctx, work_with_a_limit, work);
-    while (!work->ended) {
-        drive(ctx, true);
+    Stream *stream = opaque;
+    unsigned char block[5000];
+    while (stream->moved < STREAM && !stream->bad) {
+        int ret = fixture_read(stream->handle, block, sizeof(block));
+        for (int i = 0; i < ret; i++) {
+            stream->bad = stream->bad || block[i] != (unsigned char)((stream->moved + i) % 251);
+        }
+        if (ret > 0) {
+            stream->moved += ret;
+        } else {
+            stream->bad =
+                stream->bad || aio_co_wait_readable(stream->handle, fixture_pair_kind()) < 0;
+        }
     }
+    stream->ended = true;
 }
 
-static void work_within_its_time_is_not_cancelled(void **state)
+static void streams_in_both_directions_arrive(void **state)
 {
     (void)state;
     AioContext *ctx = home();
-    Work at_once = {.limit_ns = 10000 * MS}, slow = {.needs_ns = 2 * MS, .limit_ns = 10000 * MS};
-    run_work(ctx, &at_once);
-    run_work(ctx, &slow);
-    assert_int_equal(at_once.result, 0);
-    assert_int_equal(slow.result, 0);
-    assert_int_equal(at_once.cancels + slow.cancels, 0);
-    assert_int_equal(aio_compute_timeout(ctx), -1); /* no timer is left */
-    fixture_context_free(ctx);
-}
-
-static void work_beyond_its_time_is_cancelled_once_and_waited_for(void **state)
-{
-    (void)state;
-    AioContext *ctx = home();
-    Work late = {.needs_ns = 3600 * 1000 * MS, .limit_ns = 2 * MS};
-    int64_t began = fixture_now_ns();
-    run_work(ctx, &late);
-    assert_true(fixture_now_ns() - began >= 2 * MS);
-    assert_int_equal(late.result, -ETIMEDOUT);
-    assert_int_equal(late.cancels, 1);
-    assert_false(late.cancelled_in_coroutine);
-    assert_true(late.work_ended);
-    fixture_context_free(ctx);
-}
-
-static void work_without_a_limit_is_not_cancelled(void **state)
-{
-    (void)state;
-    AioContext *ctx = home();
-    Work unlimited = {.needs_ns = 2 * MS, .limit_ns = -1};
-    Work nearly = {.needs_ns = 2 * MS, .limit_ns = INT64_MAX};
-    run_work(ctx, &unlimited);
-    run_work(ctx, &nearly);
-    assert_int_equal(unlimited.result, 0);
-    assert_int_equal(nearly.result, 0);
-    assert_int_equal(unlimited.cancels + nearly.cancels, 0);
-    fixture_context_free(ctx);
-}
-
-/* Work that ends in another thread, at about the time when it is to be cancelled. */
-typedef struct FarWork {
-    Work work;
-    AioContext *there;
-    bool back_home;
-} FarWork;
-
-static void work_elsewhere(void *opaque)
-{
-    FarWork *far = opaque;
-    aio_co_reschedule_self(far->there);
-    work(&far->work);
-}
-
-static void cancel_far(void *opaque)
-{
-    FarWork *far = opaque;
-    cancel(&far->work);
-}
-
-static void far_work_with_a_limit(void *opaque)
-{
-    FarWork *far = opaque;
-    AioContext *here = aio_context_current();
-    far->work.result = aio_co_timeout(work_elsewhere, cancel_far, far, far->work.limit_ns);
-    far->back_home = aio_context_current() == here && aio_co_context(aio_co_self()) == here;
-    far->work.ended = true;
-}
-
-static void work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for(void **state)
-{
-    (void)state;
-    AioContext *ctx = home();
-    CoLoops loops;
-    unsigned seed = 1;
-    int64_t end = co_end();
-    co_loops_start(&loops, 1);
-    while (fixture_now_ns() < end) {
-        FarWork far = {.there = loops.ctx[0]};
-        far.work.needs_ns = co_random(&seed) % 200000;
-        far.work.limit_ns = co_random(&seed) % 200000;
-        start(ctx, far_work_with_a_limit, &far);
-        while (!far.work.ended) {
+    FixturePair pair = fixture_pair();
+    Stream streams[4];
+    for (int i = 0; i < 4; i++) {
+        streams[i] = (Stream){.handle = i & 1 ? pair.a : pair.b};
+        aio_co_enter(ctx, co_make(i < 2 ? send_stream : receive_stream, &streams[i]));
+    }
+    for (int i = 0; i < 4; i++) {
+        while (!streams[i].ended) {
             drive(ctx, true);
         }
-        assert_true(far.back_home);
-        assert_true(far.work.work_ended);
-        assert_true(far.work.cancels <= 1);
-        assert_int_equal(far.work.result, far.work.cancels ? -ETIMEDOUT : 0);
     }
-    co_loops_join(&loops);
+    for (int i = 0; i < 4; i++) {
+        assert_false(streams[i].bad);
+        assert_int_equal(streams[i].moved, STREAM);
+    }
+    assert_int_equal(handlers(ctx), 0);
+    fixture_pair_close(&pair);
+    fixture_context_free(ctx);
+}
+
+/* Waiting once more, when a wait was ended while the other direction's was, or was about to be. */
+
+typedef struct Again {
+    FixturePair pair;
+    AioCoroutine *writer;
+    int reads[2];
+    int writes[2];
+} Again;
+
+static void write_fill_and_wait_again(void *opaque)
+{
+    Again *again = opaque;
+    again->writes[0] = aio_co_wait_writable(again->pair.a, fixture_pair_kind());
+    fixture_fill(again->pair.a);
+    again->writes[1] = aio_co_wait_writable(again->pair.a, fixture_pair_kind());
+}
+
+static void end_the_wait_of_the_writer(void *opaque)
+{
+    Again *again = opaque;
+    again->reads[0] = aio_co_wait_readable(again->pair.a, fixture_pair_kind());
+    aio_co_wake(again->writer); /* it runs when this one waits again */
+    fixture_read(again->pair.a, &(char){0}, 1);
+    again->reads[1] = aio_co_wait_readable(again->pair.a, fixture_pair_kind());
+}
+
+static void what_both_were_found_ready_for_does_not_end_a_later_wait(void **state)
+{
+    (void)state;
+    AioContext *ctx = home();
+    Again again = {.pair = fixture_pair(), .reads = {1, 1}, .writes = {1, 1}};
+    again.writer = co_make(write_fill_and_wait_again, &again);
+    aio_co_enter(ctx, again.writer);
+    start(ctx, end_the_wait_of_the_writer, &again);
+    assert_int_equal(fixture_write(again.pair.b, "x", 1), 1);
+    drive(ctx, false);
+    drive(ctx, false);
+    assert_int_equal(again.reads[0], 0);
+    assert_int_equal(again.writes[0], -ECANCELED);
+    assert_int_equal(again.writes[1], 1); /* it waits: the descriptor is full */
+    aio_co_wake(again.writer);
+    assert_int_equal(again.writes[1], -ECANCELED);
+    assert_int_equal(fixture_write(again.pair.b, "x", 1), 1);
+    drive(ctx, false);
+    assert_int_equal(again.reads[1], 0);
+    fixture_pair_close(&again.pair);
+    fixture_context_free(ctx);
+}
+
+static void read_twice(void *opaque)
+{
+    Again *again = opaque;
+    again->reads[0] = aio_co_wait_readable(again->pair.a, fixture_pair_kind());
+    again->reads[1] = aio_co_wait_readable(again->pair.a, fixture_pair_kind());
+}
+
+static void write_twice(void *opaque)
+{
+    Again *again = opaque;
+    again->writes[0] = aio_co_wait_writable(again->pair.a, fixture_pair_kind());
+    again->writes[1] = aio_co_wait_writable(again->pair.a, fixture_pair_kind());
+}
+
+static void waiting_again_for_a_handle_that_failed_fails_again(void **state)
+{
+    (void)state;
+    AioContext *ctx = home();
+    Again again = {.pair = fixture_pair(), .reads = {1, 1}, .writes = {1, 1}};
+    fixture_close(again.pair.a); /* the number is good, what it names is gone */
+    start(ctx, read_twice, &again);
+    start(ctx, write_twice, &again);
+    for (int i = 0; i < 5; i++) {
+        drive(ctx, false);
+    }
+    assert_int_equal(again.reads[0], -EBADF);
+    assert_int_equal(again.reads[1], -EBADF);
+    assert_int_equal(again.writes[0], -EBADF);
+    assert_int_equal(again.writes[1], -EBADF);
+    again.pair.a = AIO_HANDLE_NONE;
+    fixture_pair_close(&again.pair);
+    aio_error_free(aio_context_take_error(ctx));
     fixture_context_free(ctx);
 }
 
@@ -392,9 +407,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(closed_handle_ends_the_wait_with_an_error),
     cmocka_unit_test(wake_cancels_the_wait_and_leaves_no_handler),
     cmocka_unit_test(readiness_and_a_wake_in_one_iteration_continue_it_once),
-    cmocka_unit_test(work_within_its_time_is_not_cancelled),
-    cmocka_unit_test(work_beyond_its_time_is_cancelled_once_and_waited_for),
-    cmocka_unit_test(work_without_a_limit_is_not_cancelled),
-    cmocka_unit_test(work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for),
+    cmocka_unit_test(what_both_were_found_ready_for_does_not_end_a_later_wait),
+    cmocka_unit_test(waiting_again_for_a_handle_that_failed_fails_again),
+    cmocka_unit_test(streams_in_both_directions_arrive),
 };
 TEST_MAIN(tests)

@@ -176,15 +176,20 @@ AIO_EXPORT int aio_co_timeout(AioCoroutineFunc *entry, AioCoTimeoutFunc *cancel,
                               int64_t duration_ns);
 
 /*
- * Wait until a descriptor is readable. Takes the place of its handler, and removes it afterwards. 0 or a
- * negative errno value: -ECANCELED where aio_co_wake(), called in the home thread, has ended the wait.
+ * Wait until a descriptor is readable, by a handler that exists while somebody waits. Another coroutine of the
+ * same context may wait until it is writable meanwhile. Returns 0 or a negative errno value:
+ * -EBUSY where another waits for the same direction, or the descriptor has a handler already;
+ * -ECANCELED where aio_co_wake(), called in the home thread, has ended this wait (the other goes on), or
+ * where the handler was removed or replaced, which ends both: their coroutines are scheduled then, and the
+ * descriptor may be closed as the removal says;
+ * what the handler's `error` would be told, to both.
  *
  * Thread: coroutine
  */
 AIO_EXPORT int aio_co_wait_readable(AioHandle handle, AioHandleKind kind);
 
 /*
- * Wait until a descriptor is writable.
+ * Wait until a descriptor is writable; as aio_co_wait_readable().
  *
  * Thread: coroutine
  */
