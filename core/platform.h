@@ -30,8 +30,8 @@ int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void 
 /* Wait for the end of a thread that was started; once for each. */
 void aio__thread_join(AioOsThread *thread);
 
-/* Name the calling thread, for debuggers. */
-void aio__thread_set_name(const char *name);
+/* The number of the calling process. A child that began as a copy of its parent has another than that. */
+uint64_t aio__process_id(void);
 
 /* Let another thread run. */
 void aio__thread_yield(void);

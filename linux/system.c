@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/platform.h"
+#include "posix/thread_name.h"
 
 const char *aio__getenv(const char *name)
 {

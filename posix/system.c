@@ -5,8 +5,14 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <unistd.h>
 
 #include "core/platform.h"
+
+uint64_t aio__process_id(void)
+{
+    return (uint64_t)getpid();
+}
 
 int aio__handle_check(AioHandle handle, AioHandleKind *kind)
 {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/platform.h"
+#include "posix/thread_name.h"
 
 const char *aio__getenv(const char *name)
 {

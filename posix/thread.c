@@ -13,6 +13,7 @@
 
 #include "core/alloc.h"
 #include "core/platform.h"
+#include "posix/thread_name.h"
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(AioMutex), "AioMutex is too small");
 _Static_assert(sizeof(pthread_t) <= sizeof(AioOsThread), "AioOsThread is too small");
