@@ -138,6 +138,11 @@ bool aio__at_home(const AioContext *ctx)
     return !bound || aio__is_home(ctx);
 }
 
+bool aio__is_copy(const AioContext *ctx)
+{
+    return ctx->process != aio__process_id();
+}
+
 bool aio_context_in_home_thread(AioContext *ctx)
 {
     return aio__is_home(ctx);
@@ -245,10 +250,12 @@ static void check_nothing_left(AioContext *ctx)
 
 void aio__context_finalize(AioContext *ctx)
 {
-    aio__post_wait(ctx);
-    aio__handlers_apply(
-        ctx); /* removals asked for by threads that are not at home, as this one may be */
-    check_nothing_left(ctx);
+    if (!aio__is_copy(ctx)) { /* otherwise no poster ever leaves, and what is left stays so */
+        aio__post_wait(ctx);
+        aio__handlers_apply(
+            ctx); /* removals asked for by threads that are not at home, as this one may be */
+        check_nothing_left(ctx);
+    }
     aio__file_engine_close(ctx);
     aio__thread_pool_free(ctx->pool);
     aio__co_context_destroy(ctx);
@@ -374,6 +381,7 @@ AioContext *aio_context_new_with_options(const AioContextOptions *given, AioErro
     }
     atomic_init(&ctx->refcount, 1);
     ctx->flags = options.flags;
+    ctx->process = aio__process_id();
     aio__mutex_init(&ctx->lock);
     aio__mutex_init(&ctx->user_lock);
     aio__bh_init(ctx);

@@ -46,8 +46,9 @@ typedef enum AioLoopState {
 
 struct AioContext {
     atomic_uint refcount;
-    unsigned flags; /* AioContextFlags */
-    char *name;     /* owned */
+    unsigned flags;   /* AioContextFlags */
+    char *name;       /* owned */
+    uint64_t process; /* that made it */
 
     _Atomic uintptr_t owner; /* thread id of the home thread, 0: none */
     AioNode owned_node;      /* linked into the list of contexts with an owner */
@@ -106,6 +107,12 @@ void aio__run_end(AioContext *ctx);
 
 /* Whether the calling thread is the home thread, or holds a shared context. */
 bool aio__is_home(const AioContext *ctx);
+
+/*
+ * Whether this is what a child process found in its copy of its parent's memory. Nobody but the calling thread
+ * is there to finish what was under way, or to give up a lock.
+ */
+bool aio__is_copy(const AioContext *ctx);
 
 /*
  * Whether the calling thread may do what is for the home thread: a context that has no home yet is anybody's. Asserted

@@ -37,7 +37,8 @@
  *
  * A called worker is out of the idle list and becomes WORKING when it wakes. The last that leaves is joined by
  * aio__thread_pool_free(), the one place that frees workers: a caller signals after it has dropped the lock,
- * when the worker may be anywhere, so the memory stays and is used again.
+ * when the worker may be anywhere, so the memory stays and is used again. A child process that has a copy of
+ * this has no threads; there the states mean nothing.
  */
 typedef enum WorkerState {
     WORKER_STARTING,
@@ -53,6 +54,7 @@ typedef struct Worker {
     AioOsThread thread;  /* valid once `known` */
     AioCond wake;
     AioNode node; /* linked into AioThreadPool.idle while WAITING, into .ended while ENDED */
+    struct Worker *all_next; /* linked into AioThreadPool.all */
     WorkerState state;
     bool known; /* whoever started the thread has noted its identity */
 } Worker;
@@ -73,8 +75,9 @@ struct AioThreadPool {
     AioCond empty; /* live has become 0 */
     AioList queue; /* linked, first in first out */
     AioList idle;  /* linked: WAITING workers, the last that came in front */
-    AioList ended; /* owned: ENDED workers */
-    Worker *left;  /* owned: the last that left */
+    AioList ended; /* linked: ENDED workers */
+    Worker *left;  /* linked: the last that left */
+    Worker *all;   /* owned, and linked: the last made in front */
     int queued;    /* length of `queue` */
     int live;      /* workers neither LEAVING nor failed to start */
     int min;
@@ -226,9 +229,10 @@ static void run_worker(void *opaque)
     leave(pool, self);
 }
 
-/* A worker with no thread yet, or NULL where memory is refused. */
-static Worker *new_worker(AioThreadPool *pool, AioNode *ended)
+/* A worker with no thread yet, or NULL where memory is refused. With the lock. */
+static Worker *new_worker(AioThreadPool *pool)
 {
+    AioNode *ended = aio__list_pop(&pool->ended);
     Worker *worker = ended ? worker_of_node(ended) : aio__calloc(1, sizeof(*worker));
     if (!worker) {
         return NULL;
@@ -236,6 +240,8 @@ static Worker *new_worker(AioThreadPool *pool, AioNode *ended)
     if (!ended) {
         worker->pool = pool;
         aio__cond_init(&worker->wake);
+        worker->all_next = pool->all;
+        pool->all = worker;
     }
     worker->state = WORKER_STARTING;
     worker->known = false;
@@ -249,10 +255,9 @@ static int start_worker(AioThreadPool *pool)
     pool->starting = false;
     pool->arriving++;
     pool->live++;
-    AioNode *ended = aio__list_pop(&pool->ended);
+    Worker *worker = new_worker(pool);
     aio__mutex_unlock(&pool->lock);
 
-    Worker *worker = new_worker(pool, ended);
     int error =
         worker ? aio__thread_start(&worker->thread, "aio-worker", run_worker, worker) : -ENOMEM;
 
@@ -320,18 +325,9 @@ static void call_all(AioThreadPool *pool)
     }
 }
 
-static void free_worker(Worker *worker)
+/* Have all threads end, and leave nobody behind who knows of the pool. */
+static void end_workers(AioThreadPool *pool)
 {
-    aio__cond_destroy(&worker->wake);
-    aio__free(worker);
-}
-
-void aio__thread_pool_free(AioThreadPool *pool)
-{
-    AioNode *node;
-    if (!pool) {
-        return;
-    }
     assert(pool->busy == 0);
     aio__mutex_lock(&pool->lock);
     pool->ending = true;
@@ -343,17 +339,32 @@ void aio__thread_pool_free(AioThreadPool *pool)
     aio__mutex_unlock(&pool->lock);
     if (last) {
         aio__thread_join(&last->thread); /* which has joined the one before it, and so on */
-        free_worker(last);
     }
-    while ((node = aio__list_pop(&pool->ended))) {
-        free_worker(worker_of_node(node));
+    for (Worker *worker = pool->all; worker; worker = worker->all_next) {
+        aio__cond_destroy(&worker->wake);
+    }
+    aio__cond_destroy(&pool->empty);
+    aio__mutex_destroy(&pool->lock);
+}
+
+void aio__thread_pool_free(AioThreadPool *pool)
+{
+    if (!pool) {
+        return;
+    }
+    /* A copy has no threads, though its conditions count them as waiting and its lock may be held. */
+    if (!aio__is_copy(pool->ctx)) {
+        end_workers(pool);
+    }
+    while (pool->all) {
+        Worker *worker = pool->all;
+        pool->all = worker->all_next;
+        aio__free(worker);
     }
     aio__pool_completion_destroy(&pool->completion);
     if (pool->start_bh) {
         aio_bh_delete(pool->start_bh);
     }
-    aio__cond_destroy(&pool->empty);
-    aio__mutex_destroy(&pool->lock);
     aio__free(pool);
 }
 
