@@ -171,6 +171,25 @@ static bool check(const AioFile *file, AioFileIo *io, unsigned allowed_flags, Ai
     return false;
 }
 
+static int count_pieces(const AioFileIo *io)
+{
+    int count = 0;
+    for (int i = 0; i < io->iovcnt; i++) {
+        count += io->iov[i].len > 0;
+    }
+    return count;
+}
+
+/* Copy the pieces. Empty ones would only take the room of others in what the system is given at once. */
+static void copy_pieces(AioIoVec *to, const AioFileIo *io)
+{
+    for (int i = 0; i < io->iovcnt; i++) {
+        if (io->iov[i].len > 0) {
+            *to++ = io->iov[i];
+        }
+    }
+}
+
 /* A request for `io`, with a copy of the pieces. */
 static AioFileOp *prepare(AioFile *file, const AioFileIo *io, AioCompletionFunc *cb, void *opaque)
 {
@@ -191,15 +210,16 @@ static AioFileOp *prepare(AioFile *file, const AioFileIo *io, AioCompletionFunc 
     if (!io->iov) {
         return op;
     }
-    if (io->iovcnt > AIO_FILE_OP_INLINE_PIECES) {
-        op->more_pieces = aio__malloc(sizeof(AioIoVec) * (size_t)io->iovcnt);
+    op->io.iovcnt = count_pieces(io);
+    if (op->io.iovcnt > AIO_FILE_OP_INLINE_PIECES) {
+        op->more_pieces = aio__malloc(sizeof(AioIoVec) * (size_t)op->io.iovcnt);
         if (!op->more_pieces) {
             aio_request_unref(op);
             return NULL;
         }
         op->next_piece = op->more_pieces;
     }
-    memcpy(op->next_piece, io->iov, sizeof(AioIoVec) * (size_t)io->iovcnt);
+    copy_pieces(op->next_piece, io);
     op->io.iov = op->next_piece;
     return op;
 }

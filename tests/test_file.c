@@ -70,6 +70,30 @@ static void more_pieces_than_the_system_takes_are_split(void **state)
     fixture_context_free(ctx);
 }
 
+/* One byte among more empty pieces than the system takes, in front of it, behind, or both. */
+static void empty_pieces_count_for_nothing(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    static AioIoVec pieces[N];
+    const int places[] = {0, 1, 1023, 1024, 1500, N - 1};
+    AioContext *ctx = fixture_context();
+    FixtureFile name = fixture_file(0);
+    AioFile *file = file_open_ok(ctx, name.path, RW);
+    for (int i = 0; i < 6; i++) {
+        char out = (char)('a' + i), in = 0;
+        memset(pieces, 0, sizeof(pieces));
+        pieces[places[i]] = (AioIoVec){.base = &out, .len = 1};
+        assert_int_equal(file_writev(ctx, file, pieces, N, i, 0), 1);
+        pieces[places[i]].base = &in;
+        assert_int_equal(file_readv(ctx, file, pieces, N, i), 1);
+        assert_int_equal(in, out);
+    }
+    aio_file_close(file);
+    fixture_file_remove(&name);
+    fixture_context_free(ctx);
+}
+
 static void array_of_pieces_is_free_after_the_call(void **state)
 {
     (void)state;
@@ -362,6 +386,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read_and_in_the_file),
     cmocka_unit_test(hot_read_completes_after_the_call),
     cmocka_unit_test(more_pieces_than_the_system_takes_are_split),
+    cmocka_unit_test(empty_pieces_count_for_nothing),
     cmocka_unit_test(array_of_pieces_is_free_after_the_call),
     cmocka_unit_test(read_is_short_only_at_the_end_of_the_file),
     cmocka_unit_test(requests_for_nothing_complete_with_nothing),
