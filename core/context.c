@@ -167,6 +167,7 @@ void aio_context_unbind(AioContext *ctx)
         aio__sleep_end(ctx, AIO_NOTIFY_HOST);
         ctx->loop_state = AIO_LOOP_IDLE;
     }
+    aio__file_engine_hand_over(ctx);
     disown(ctx);
 }
 

@@ -13,6 +13,7 @@
 #include "aioctx/wait.h"
 #include "core/alloc.h"
 #include "core/compiler.h"
+#include "core/defer.h"
 
 /* So many different calls need no memory. */
 #define OWN_CALLS 16
@@ -37,15 +38,16 @@ static Call *calls_of(Section *s)
     return s->more ? s->more : s->own;
 }
 
-static bool find(Section *s, Call call)
+/* Where the call is in the list; `count` where it is not. */
+static size_t find(Section *s, Call call)
 {
     const Call *calls = calls_of(s);
     for (size_t i = s->count; i > 0; i--) { /* what was asked for last is asked for again */
         if (calls[i - 1].cb == call.cb && calls[i - 1].opaque == call.opaque) {
-            return true;
+            return i - 1;
         }
     }
-    return false;
+    return s->count;
 }
 
 static bool has_room(Section *s)
@@ -76,7 +78,7 @@ AIO__NOT_INLINED void aio_defer_call(AioCallback *cb, void *opaque)
     Section *s = &section;
     Call call = {.cb = cb, .opaque = opaque};
     if (s->depth > 0) {
-        if (find(s, call)) {
+        if (find(s, call) < s->count) {
             return;
         }
         if (has_room(s)) {
@@ -85,6 +87,19 @@ AIO__NOT_INLINED void aio_defer_call(AioCallback *cb, void *opaque)
         }
     }
     cb(opaque);
+}
+
+AIO__NOT_INLINED bool aio__defer_take_back(AioCallback *cb, void *opaque)
+{
+    Section *s = &section;
+    Call *calls = calls_of(s);
+    size_t place = find(s, (Call){.cb = cb, .opaque = opaque});
+    if (place == s->count) {
+        return false;
+    }
+    s->count--;
+    memmove(calls + place, calls + place + 1, (s->count - place) * sizeof(*calls));
+    return true;
 }
 
 AIO__NOT_INLINED void aio_defer_end(void)

@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "aioctx/error.h"
+#include "aioctx/wait.h"
 #include "core/alloc.h"
 #include "core/context.h"
+#include "core/defer.h"
 #include "core/file_engine.h"
 #include "core/request.h"
 
@@ -33,6 +35,49 @@ void aio__file_engine_close(AioContext *ctx)
     if (ctx->engine) {
         ctx->engine->ops->close(ctx->engine);
         ctx->engine = NULL;
+    }
+}
+
+void aio__file_engine_flush(AioContext *ctx)
+{
+    AioFileEngine *engine = ctx->engine;
+    if (engine && engine->unflushed) {
+        engine->unflushed = false;
+        engine->ops->flush(engine);
+    }
+}
+
+static void flush_deferred(void *opaque)
+{
+    AioContext *ctx = opaque;
+    ctx->engine->deferred = false;
+    aio__file_engine_flush(ctx);
+    aio_context_unref(ctx);
+}
+
+void aio__file_engine_gather(AioContext *ctx)
+{
+    AioFileEngine *engine = ctx->engine;
+    if (!engine->ops->flush) {
+        return;
+    }
+    engine->unflushed = true;
+    if (ctx->flags & AIO_CONTEXT_SHARED) {
+        aio__file_engine_flush(
+            ctx); /* at the end of the section another thread may have the lock */
+    } else if (!engine->deferred) {
+        engine->deferred = true;
+        aio_context_ref(ctx); /* the section may outlive all others */
+        aio_defer_call(flush_deferred, ctx);
+    }
+}
+
+void aio__file_engine_hand_over(AioContext *ctx)
+{
+    aio__file_engine_flush(ctx);
+    if (ctx->engine && ctx->engine->deferred && aio__defer_take_back(flush_deferred, ctx)) {
+        ctx->engine->deferred = false;
+        aio_context_unref(ctx);
     }
 }
 

@@ -99,13 +99,19 @@ typedef struct AioFileEngineOps {
     /* Ask for the end of a STARTED op: it completes with -ECANCELED or as if nothing had been asked. */
     void (*cancel)(AioFileEngine *engine, AioFileOp *op);
 
-    /* Optional: hand what submits have gathered to the kernel. Called after each, or after a section. */
+    /*
+     * Optional: hand what submits have gathered to the kernel. Called after each, or after a section, and in any
+     * case before the context waits.
+     */
     void (*flush)(AioFileEngine *engine);
 } AioFileEngineOps;
 
 /* The first member of every engine. */
 struct AioFileEngine {
     const AioFileEngineOps *ops;
+    bool unflushed; /* core's own, false at first: there were submits since the last flush */
+    bool
+        deferred; /* core's own, false at first: the flush is a deferred call, with a reference of the context */
 };
 
 /* The generic engine, which every system has. */
@@ -113,6 +119,15 @@ extern const AioFileEngineOps aio__file_engine_pool;
 
 /* Have a context use this engine; -EBUSY where it has one already, as from its first file on. */
 int aio__file_engine_use(AioContext *ctx, const AioFileEngineOps *ops);
+
+/* After a submit: have the engine flushed, at the end of the section where this is in one. */
+void aio__file_engine_gather(AioContext *ctx);
+
+/* Flush it now, where something was gathered. */
+void aio__file_engine_flush(AioContext *ctx);
+
+/* The same, and nothing stays deferred. Called before the context gets another home. */
+void aio__file_engine_hand_over(AioContext *ctx);
 
 /* Close the engine of a context, where it has one. Called by the finalizer, before the pool goes. */
 void aio__file_engine_close(AioContext *ctx);

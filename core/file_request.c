@@ -10,7 +10,6 @@
 
 #include "aioctx/coroutine.h"
 #include "aioctx/error.h"
-#include "aioctx/wait.h"
 #include "core/alloc.h"
 #include "core/context.h"
 #include "core/file_engine.h"
@@ -115,12 +114,6 @@ static const AioRequestInfo file_request_info = {
     .cancel_async = cancel_op,
     .size = sizeof(AioFileOp),
 };
-
-static void flush_engine(void *opaque)
-{
-    AioFileEngine *engine = opaque;
-    engine->ops->flush(engine);
-}
 
 /* Add up the pieces of a transfer into io->length. */
 static bool check_pieces(AioFileIo *io, AioError **errp)
@@ -236,8 +229,8 @@ static int start(AioFileOp *op)
                    : -ENOMEM;
     }
     int error = engine->ops->submit(engine, op);
-    if (!error && engine->ops->flush) {
-        aio_defer_call(flush_engine, engine);
+    if (!error) {
+        aio__file_engine_gather(op->file->ctx);
     }
     return error;
 }

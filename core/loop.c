@@ -47,6 +47,13 @@ int64_t aio_compute_timeout(AioContext *ctx)
     return timeout == 0 ? 0 : aio_soonest_timeout(timeout, aio__timers_timeout_ns(ctx));
 }
 
+/* Before a look at the system: apply what was changed, and hand it what was asked of it. */
+static void settle(AioContext *ctx)
+{
+    aio__handlers_apply(ctx);
+    aio__file_engine_flush(ctx);
+}
+
 /* A first look, before a sleep is announced: a busy loop has no need to. */
 static bool has_work(AioContext *ctx)
 {
@@ -88,7 +95,7 @@ static bool wait(AioContext *ctx)
     bool asked = false;
     bool over = aio__sleep_begin(ctx, AIO_NOTIFY_SLEEPER);
     while (!over) {
-        aio__handlers_apply(ctx);
+        settle(ctx);
         int64_t timeout = aio_compute_timeout(ctx);
         if (timeout == 0) {
             break;
@@ -122,7 +129,7 @@ bool aio_poll(AioContext *ctx, bool blocking)
     int64_t started = blocking ? aio__busy_poll_clock(ctx) : 0;
     aio__count(ctx, iterations);
 
-    aio__handlers_apply(ctx);
+    settle(ctx);
     bool progress = started != 0 && aio__busy_poll(ctx);
     if (progress) {
         if (!skip_wait(ctx, ASK_WITH_WORK_FROM_A_LOOK)) {
@@ -169,7 +176,7 @@ bool aio_prepare(AioContext *ctx)
     bool found = aio__busy_poll_end(ctx, true);
     bool news = aio__sleep_begin(ctx, AIO_NOTIFY_HOST);
     ctx->loop_state = AIO_LOOP_PREPARED;
-    aio__handlers_apply(ctx);
+    settle(ctx);
     /* The host must not sleep on changes not submitted. */
     if (ctx->poller->ops->flush && ctx->poller->ops->flush(ctx->poller)) {
         found = true;
@@ -183,7 +190,7 @@ bool aio_prepare(AioContext *ctx)
 bool aio_pending(AioContext *ctx)
 {
     AioContext *outer = begin(ctx, "aio_pending");
-    aio__handlers_apply(ctx);
+    settle(ctx);
     ask(ctx, 0);
     host_woke(ctx);
     bool pending = aio__bh_pending(ctx) || aio__handlers_ready(ctx) || aio__timers_due(ctx);
@@ -197,7 +204,7 @@ void aio_dispatch(AioContext *ctx)
     aio__count(ctx, iterations);
     /* A host that always finds work in aio_prepare() never gets to aio_pending(). */
     if (ctx->loop_state == AIO_LOOP_PREPARED && !skip_wait(ctx, ASK_WITH_WORK)) {
-        aio__handlers_apply(ctx);
+        settle(ctx);
         ask(ctx, 0);
     }
     host_woke(ctx);

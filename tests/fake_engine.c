@@ -144,7 +144,9 @@ static int fake_submit(AioFileEngine *base, AioFileOp *head)
     op->node = (AioNode){NULL, NULL};
     put_back(engine, op);
     engine->plan->most = engine->count > engine->plan->most ? engine->count : engine->plan->most;
-    aio_bh_schedule(engine->bh);
+    if (!engine->plan->gather) {
+        aio_bh_schedule(engine->bh);
+    }
     return 0;
 }
 
@@ -156,7 +158,11 @@ static void fake_cancel(AioFileEngine *base, AioFileOp *op)
 
 static void fake_flush(AioFileEngine *base)
 {
-    ((FakeEngine *)base)->plan->flushes++;
+    FakeEngine *engine = (FakeEngine *)base;
+    engine->plan->flushes++;
+    if (engine->count > 0) {
+        aio_bh_schedule(engine->bh);
+    }
 }
 
 static int fake_open(AioContext *ctx, AioFileEngine **result)

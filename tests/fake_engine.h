@@ -16,6 +16,7 @@ typedef struct FakePlan {
     unsigned short_of; /* one attempt in so many is cut short; 0: none */
     unsigned again_of; /* one attempt in so many asks to try again; 0: none */
     bool reorder;
+    bool gather;        /* nothing is attempted before a flush */
     bool honour_cancel; /* -ECANCELED, unless it is done already */
     int fail_submit;    /* a negative errno value for every submit */
     int fail;           /* a negative errno value as the result of every attempt */

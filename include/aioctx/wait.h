@@ -43,7 +43,8 @@ AIO_EXPORT bool aio_wait_bh(AioContext *ctx, AioCallback *cb, void *opaque, AioE
 
 /*
  * Begin a section of the calling thread in which aio_defer_call() collects. Sections nest; the end of the
- * outermost runs what was collected.
+ * outermost runs what was collected. File requests are collected, too: they are handed to the system at the end of the
+ * section, or when their context waits, and the context lives until then.
  *
  * Thread: any
  */
