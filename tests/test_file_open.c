@@ -21,6 +21,40 @@ static void expect_error(AioRequest *request, AioError **errp, int code, const c
     *errp = NULL;
 }
 
+static void handle_of_a_file_is_the_open_one(void **state)
+{
+    (void)state;
+    char byte = 0;
+    AioContext *ctx = fixture_context();
+    AioContext *other = fixture_context();
+    FixtureFile name = fixture_file(10);
+    AioHandle given = fixture_file_handle(&name, true);
+    AioFile *wrapped = aio_file_from_handle(ctx, given, false, NULL);
+    assert_non_null(wrapped);
+    assert_true(aio_file_handle(wrapped) == given);
+    aio_file_close(wrapped);
+    assert_true(fixture_is_open(given)); /* it was lent */
+    fixture_close(given);
+
+    AioFile *file = file_open_ok(ctx, name.path, RW);
+    AioHandle handle = aio_file_handle(file);
+    assert_true(fixture_is_open(handle));
+    assert_true(aio_file_handle(file) == handle);
+    /* Another context uses the same open file. */
+    AioFile *second = aio_file_from_handle(other, handle, false, NULL);
+    assert_non_null(second);
+    assert_int_equal(file_write(ctx, file, "x", 1, 3, 0), 1);
+    assert_int_equal(file_read(other, second, &byte, 1, 3), 1);
+    assert_int_equal(byte, 'x');
+    aio_file_close(second);
+    assert_true(fixture_is_open(handle));
+    aio_file_close(file);
+    assert_false(fixture_is_open(handle));
+    fixture_file_remove(&name);
+    fixture_context_free(other);
+    fixture_context_free(ctx);
+}
+
 static void impossible_requests_are_refused_and_the_value_named(void **state)
 {
     (void)state;
@@ -256,6 +290,7 @@ static void write_past_the_size_limit_is_an_error_also_where_some_of_it_fits(voi
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(handle_of_a_file_is_the_open_one),
     cmocka_unit_test(impossible_requests_are_refused_and_the_value_named),
     cmocka_unit_test(requests_need_the_access_that_the_file_was_opened_with),
     cmocka_unit_test(what_cannot_be_opened_is_an_error_that_names_it),
