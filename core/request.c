@@ -117,6 +117,7 @@ void aio_request_cancel_async(AioRequest *request)
 
 void aio_request_cancel(AioRequest *request)
 {
+    AioContext *ctx = NULL; /* a reference: a callback may drop the last other one */
     aio_request_ref(request);
     aio_request_cancel_async(request);
     /*
@@ -124,7 +125,18 @@ void aio_request_cancel(AioRequest *request)
      * too. A request that is completing already has this call in its own callback: waiting would never end.
      */
     while (request->state == AIO_REQUEST_PENDING && request->refcount > 1) {
-        aio_poll(context_of(request), true);
+        AioContext *named = context_of(request);
+        if (named != ctx) {
+            aio_context_ref(named);
+            if (ctx) {
+                aio_context_unref(ctx);
+            }
+            ctx = named;
+        }
+        aio_poll(ctx, true);
     }
     aio_request_unref(request);
+    if (ctx) {
+        aio_context_unref(ctx);
+    }
 }

@@ -246,6 +246,80 @@ static void cancel_runs_the_context_that_the_request_names(void **state)
     fixture_context_free(ctx);
 }
 
+/* Drops the last reference of its context, and lets the request complete a little later. */
+typedef struct Dropper {
+    AioContext *ctx;
+    Job *job;
+    bool dropped;
+    AioTimer timer;
+} Dropper;
+
+static void complete_later(void *opaque)
+{
+    Dropper *dropper = opaque;
+    aio_bh_schedule(dropper->job->bh);
+}
+
+static void drop_bh(void *opaque)
+{
+    Dropper *dropper = opaque;
+    dropper->dropped = true;
+    aio_context_unref(dropper->ctx);
+    aio_timer_init(dropper->ctx, &dropper->timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, complete_later,
+                   dropper);
+    aio_timer_mod_ns(&dropper->timer, aio_clock_get_ns(AIO_CLOCK_REALTIME) + 20000000);
+}
+
+static void last_reference_may_go_while_a_cancel_waits(void **state)
+{
+    (void)state;
+    Log log = {0};
+    Dropper dropper = {.ctx = fixture_context()};
+    dropper.job = job_new(&uncancellable, dropper.ctx, &log);
+    aio_bh_schedule_oneshot(dropper.ctx, drop_bh, &dropper);
+    aio_request_cancel(&dropper.job->request); /* the context ends with this */
+    assert_true(dropper.dropped);
+    assert_int_equal(log.calls, 1);
+    assert_int_equal(log.ret, 7);
+}
+
+static void last_reference_of_a_named_context_may_go_while_a_cancel_waits(void **state)
+{
+    (void)state;
+    static const AioRequestInfo info = {.get_context = job_context, .size = sizeof(Job)};
+    Log log = {0};
+    Dropper dropper = {.ctx = fixture_context()};
+    real_context = dropper.ctx;
+    dropper.job = aio_request_get(&info, NULL, on_complete, &log);
+    assert_non_null(dropper.job);
+    dropper.job->bh = aio_bh_new(dropper.ctx, by_hand_bh, dropper.job);
+    dropper.job->ret = 7;
+    aio_bh_schedule_oneshot(dropper.ctx, drop_bh, &dropper);
+    aio_request_cancel(&dropper.job->request);
+    assert_true(dropper.dropped);
+    assert_int_equal(log.calls, 1);
+}
+
+static void drop_on_complete(void *opaque, int64_t ret)
+{
+    Log *log = opaque;
+    log->calls++;
+    log->ret = ret;
+    aio_context_unref(log->ctx);
+}
+
+static void completion_may_drop_the_context_that_a_cancel_runs(void **state)
+{
+    (void)state;
+    Log log = {0};
+    AioContext *ctx = fixture_context();
+    Job *job = job_new(&cancellable, ctx, &log);
+    job->request.cb = drop_on_complete;
+    aio_request_cancel(&job->request);
+    assert_int_equal(log.calls, 1);
+    assert_int_equal(log.ret, -ECANCELED);
+}
+
 static void quiesce_waits_for_requests_in_flight(void **state)
 {
     (void)state;
@@ -309,6 +383,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(cancel_with_another_reference_held_returns),
     cmocka_unit_test(cancel_in_its_own_callback_returns),
     cmocka_unit_test(cancel_runs_the_context_that_the_request_names),
+    cmocka_unit_test(last_reference_may_go_while_a_cancel_waits),
+    cmocka_unit_test(last_reference_of_a_named_context_may_go_while_a_cancel_waits),
+    cmocka_unit_test(completion_may_drop_the_context_that_a_cancel_runs),
     cmocka_unit_test(quiesce_waits_for_requests_in_flight),
     cmocka_unit_test(completion_may_quiesce_its_context),
     cmocka_unit_test(completions_are_counted),
