@@ -20,7 +20,7 @@
 
 typedef struct Call {
     AioCallback *cb;
-    void *opaque;
+    void *opaque; /* borrowed: until it is called or taken back */
 } Call;
 
 typedef struct Section {

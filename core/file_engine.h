@@ -27,8 +27,8 @@ typedef enum AioFileState {
 } AioFileState;
 
 struct AioFile {
-    AioContext *ctx;       /* a reference */
-    AioFileEngine *engine; /* borrowed from the context */
+    AioContext *ctx;       /* owned: a reference */
+    AioFileEngine *engine; /* borrowed: the context's, until this is closed */
     AioHandle handle;      /* owned where `own` says so */
     bool own;
     unsigned access;    /* AIO_FILE_READ, _WRITE, _DIRECT: what the handle allows */
@@ -59,7 +59,7 @@ typedef enum AioFileOpState {
 
 typedef struct AioFileOp {
     AioRequest request; /* first: what users hold */
-    AioFile *file;      /* borrowed: does not close before this has completed */
+    AioFile *file;      /* borrowed: until this has completed */
     AioFileIo io;       /* what is left to do */
     bool nothing_to_do; /* no engine has it */
     AioFileOpState state;
@@ -81,8 +81,8 @@ bool aio__file_op_advance(AioFileOp *op, int64_t result);
 void aio__file_op_complete(AioFileOp *op);
 
 typedef struct AioFileEngineOps {
-    const char *name;
-    size_t op_size; /* of the struct that begins with AioFileOp */
+    const char *name; /* borrowed: constant */
+    size_t op_size;   /* of the struct that begins with AioFileOp */
 
     /* Make one for a context. 0, or a negative errno value where the system refuses it. */
     int (*open)(AioContext *ctx, AioFileEngine **engine);
@@ -108,7 +108,7 @@ typedef struct AioFileEngineOps {
 
 /* The first member of every engine. */
 struct AioFileEngine {
-    const AioFileEngineOps *ops;
+    const AioFileEngineOps *ops; /* borrowed: constant */
     bool unflushed; /* core's own, false at first: there were submits since the last flush */
     bool
         deferred; /* core's own, false at first: the flush is a deferred call, with a reference of the context */

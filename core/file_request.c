@@ -1,6 +1,9 @@
 /*
  * The requests of files: checking them, handing them to the engine, putting short transfers together, and their
- * completion. Whatever the engine, a transfer is either complete, cut short by the end of the file, or an error.
+ * completion. How bytes are moved is the engine's business, and files themselves are in file.c.
+ *
+ * Invariant: whatever the engine, a transfer is either complete, cut short by the end of the file, or an error,
+ * and it completes once, never from inside its submission.
  *
  * SPDX-License-Identifier: MIT
  */

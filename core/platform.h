@@ -24,7 +24,7 @@ typedef struct AioOsThread {
     uint64_t storage[1];
 } AioOsThread;
 
-/* Start a thread; `name` is a literal. It ends when `start` returns; all signals but those of its own faults are blocked in it. */
+/* Start a thread; `name` lives until `start` is called. It ends when `start` returns; all signals but those of its own faults are blocked in it. */
 int aio__thread_start(AioOsThread *thread, const char *name, void (*start)(void *), void *arg);
 
 /* Wait for the end of a thread that was started; once for each. */
@@ -88,7 +88,7 @@ typedef struct AioFileIo {
     AioFileIoKind kind;
     unsigned flags; /* FUA for writes; NO_HOLE, FAST and FUA for zeroes; NOWAIT for reads */
     AioHandle handle;
-    const AioIoVec *iov; /* borrowed; of reads and writes */
+    const AioIoVec *iov; /* borrowed: until it has been run; of reads and writes */
     int iovcnt;
     int64_t offset;
     int64_t length; /* of reads and writes: that of all pieces together */

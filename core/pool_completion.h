@@ -14,7 +14,7 @@ typedef struct AioPoolCompletion {
     AioBh *bh;                       /* owned */
     _Atomic(AioPoolWork *) finished; /* linked, last in first out: pushed anywhere, taken at home */
     AioList completed;               /* linked; at home only: taken and not done yet */
-    int *busy;                       /* borrowed: counted down for each that is done */
+    int *busy; /* borrowed: outlives this; counted down for each that is done */
 } AioPoolCompletion;
 
 /* 0 or -ENOMEM. */

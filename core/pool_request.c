@@ -1,6 +1,9 @@
 /*
  * The thread pool as users see it: the one of a context, its bounds, and a function to run there, wrapped into a
- * request that embeds the pool's work.
+ * request that embeds the pool's work. How workers are kept, and how work reaches them, is not known here.
+ *
+ * Invariant: a request is completed once its work is done, at home, with what the function returned or with
+ * -ECANCELED where no worker had taken it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,8 +44,8 @@ typedef struct PoolRequest {
     AioThreadPool *pool; /* borrowed: outlives its requests */
     AioPoolWork work;
     AioThreadPoolFunc *func;
-    void *arg;
-    int ret; /* the worker's, until the work is done */
+    void *arg; /* borrowed: until the completion */
+    int ret;   /* the worker's, until the work is done */
 } PoolRequest;
 
 static PoolRequest *request_of_work(AioPoolWork *work)

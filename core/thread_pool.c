@@ -61,7 +61,7 @@ typedef struct Worker {
 
 /* What is to be done about workers once the lock is dropped. */
 typedef struct Errand {
-    Worker *wake; /* may be NULL */
+    Worker *wake; /* borrowed: until the pool is freed; may be NULL */
     bool start;   /* `starting` is set */
 } Errand;
 

@@ -1,6 +1,8 @@
 /*
  * Files on Linux, beyond POSIX: reads that do not wait, durable writes, holes, and locks of an open file.
- * preadv2 and pwritev2 are called by number, since not every C library has them.
+ * preadv2 and pwritev2 are called by number, since not every C library has them. Nothing is done another way
+ * here where the system refuses: that is one error, -ENOTSUP, whatever the kernel called it, and the caller's to
+ * mend.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,7 @@
 /*
- * For systems of which we know nothing beyond POSIX: callers fall back to plain writes and flushes.
+ * For systems of which we know nothing beyond POSIX: all is refused, so that callers fall back to plain writes
+ * and flushes, but for the lock, which they could not do without. It remembers nothing and leaves errno to its
+ * caller.
  *
  * SPDX-License-Identifier: MIT
  */

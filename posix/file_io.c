@@ -1,6 +1,9 @@
 /*
  * File I/O by blocking system calls: one attempt at each thing that a file is asked for. Whether to try again,
- * and what to do about short transfers, is decided elsewhere.
+ * and what to do about short transfers, is decided elsewhere; what goes beyond POSIX is behind file_os.h.
+ *
+ * Invariant: errno is to the caller what it was before, and a handle that could not be opened as asked for is
+ * closed again.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -19,9 +19,9 @@ _Static_assert(sizeof(pthread_mutex_t) <= sizeof(AioMutex), "AioMutex is too sma
 _Static_assert(sizeof(pthread_t) <= sizeof(AioOsThread), "AioOsThread is too small");
 
 typedef struct Start {
-    const char *name;
+    const char *name; /* borrowed: until `start` is called */
     void (*start)(void *);
-    void *arg;
+    void *arg; /* borrowed: for as long as the thread runs */
 } Start;
 
 static void *run_thread(void *opaque)

@@ -26,10 +26,10 @@ typedef struct AioRequestInfo {
 
 /* The head of every request. Read-only for users. */
 struct AioRequest {
-    const AioRequestInfo *info;
-    AioContext *ctx;
+    const AioRequestInfo *info; /* borrowed: constant */
+    AioContext *ctx;            /* borrowed: outlives this; may be NULL */
     AioCompletionFunc *cb;
-    void *opaque;
+    void *opaque; /* borrowed: until the completion */
     int refcount;
     int state; /* private */
 };
