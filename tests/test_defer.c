@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/alloc.h"
+#include "core/defer.h"
 #include "tests/fixture.h"
 
 typedef struct Bell Bell;
@@ -164,6 +165,34 @@ static void few_need_no_memory_and_without_it_the_rest_is_called_at_once(void **
     }
 }
 
+static void what_is_taken_back_is_not_called_and_the_rest_keeps_its_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 }; /* more than need no memory */
+    for (int count = 3; count <= COUNT; count += COUNT - 3) {
+        Log log = {.count = 0};
+        Bell bells[COUNT];
+        assert_false(aio__defer_take_back(ring, &bells[0]));
+        aio_defer_begin();
+        for (int i = 0; i < count; i++) {
+            bells[i] = (Bell){.log = &log};
+            aio_defer_call(ring, &bells[i]);
+        }
+        assert_true(aio__defer_take_back(ring, &bells[1]));
+        assert_false(aio__defer_take_back(ring, &bells[1]));
+        assert_false(aio__defer_take_back(other_ring, &bells[0]));
+        assert_true(aio__defer_take_back(ring, &bells[count - 1]));
+        aio_defer_call(ring, &bells[1]); /* it may come again, as the last */
+        aio_defer_end();
+        assert_int_equal(log.count, count - 1);
+        assert_ptr_equal(log.bells[0], &bells[0]);
+        for (int i = 1; i < count - 2; i++) {
+            assert_ptr_equal(log.bells[i], &bells[i + 1]);
+        }
+        assert_ptr_equal(log.bells[count - 2], &bells[1]);
+    }
+}
+
 static void defer_elsewhere(void *opaque)
 {
     aio_defer_call(ring, opaque);
@@ -189,6 +218,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_deferred_call_may_call_and_open_sections),
     cmocka_unit_test(many_calls_keep_their_order),
     cmocka_unit_test(few_need_no_memory_and_without_it_the_rest_is_called_at_once),
+    cmocka_unit_test(what_is_taken_back_is_not_called_and_the_rest_keeps_its_order),
     cmocka_unit_test(each_thread_has_sections_of_its_own),
 };
 
