@@ -109,7 +109,7 @@ typedef struct AioPollerOps {
     /* Optional: whether wait(0) would find something, answered without a system call. */
     bool (*peek)(AioPoller *poller);
 
-    /* Optional (AIO_POLLER_HANDLE): what a host waits on for reading. */
+    /* Optional (AIO_POLLER_HANDLE): what a host waits on for reading, the same one for ever; AIO_HANDLE_NONE: refused. */
     AioHandle (*handle)(AioPoller *poller);
 } AioPollerOps;
 

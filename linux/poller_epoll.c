@@ -4,24 +4,21 @@
  * What the kernel gets wrong, or leaves to us:
  *  - A descriptor that is closed while another one shares its file stays registered and goes on to be reported,
  *    though it can't be removed any more. Events carry a slot and its generation, so a stale one is told from
- *    others; the first one has the epoll descriptor made anew.
+ *    others; the first one has the set made anew.
  *  - Regular files and some devices are refused (EPERM), since they are always ready. That is how they
  *    are reported, as poll(2) does.
- *  - A child of fork(2) shares the set; it must not take its parent's descriptors out.
  * More than one batch of events stays in the kernel, which serves its ready list in rotation.
  *
  * SPDX-License-Identifier: MIT
  */
 #define _GNU_SOURCE
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/alloc.h"
 #include "core/poller.h"
+#include "linux/epoll_set.h"
 #include "linux/epoll_sleep.h"
 #include "linux/slots.h"
 
@@ -32,13 +29,11 @@ extern const AioPollerOps aio__poller_epoll;
 
 typedef struct EpollPoller {
     AioPoller poller;
-    int fd;
-    pid_t pid;
+    AioEpollSet set;
     AioSlots slots;
     AioList always; /* linked by own_node: the kernel refuses them */
     AioList failed; /* linked by own_node: to be reported by the next wait */
     bool stale;     /* the kernel holds a registration that nobody can remove */
-    bool no_pwait2;
 } EpollPoller;
 
 static EpollPoller *epoll_poller(AioPoller *poller)
@@ -57,14 +52,12 @@ static int epoll_open(AioPoller **poller)
     if (!self) {
         return -ENOMEM;
     }
-    self->fd = epoll_create1(EPOLL_CLOEXEC);
-    if (self->fd < 0) {
-        int error = errno;
+    int error = aio__epoll_set_open(&self->set);
+    if (error) {
         aio__free(self);
-        return -error;
+        return error;
     }
     self->poller.ops = &aio__poller_epoll;
-    self->pid = getpid();
     aio__list_init(&self->always);
     aio__list_init(&self->failed);
     *poller = &self->poller;
@@ -74,18 +67,18 @@ static int epoll_open(AioPoller **poller)
 static void epoll_close(AioPoller *poller)
 {
     EpollPoller *self = epoll_poller(poller);
-    close(self->fd);
+    aio__epoll_set_close(&self->set);
     aio__free(self->slots.slots);
     aio__free(self);
 }
 
-static int control(EpollPoller *self, int fd, int op, AioWatch *watch)
+static struct epoll_event event_of(const EpollPoller *self, const AioWatch *watch)
 {
     struct epoll_event event = {.data.u64 = aio__slot_tag(&self->slots, watch)};
     event.events |= watch->wanted & AIO_WATCH_READ ? EPOLLIN : 0;
     event.events |= watch->wanted & AIO_WATCH_WRITE ? EPOLLOUT : 0;
     event.events |= watch->wanted & AIO_WATCH_EDGE ? EPOLLET : 0;
-    return epoll_ctl(fd, op, (int)watch->handle, &event) < 0 ? -errno : 0;
+    return event;
 }
 
 static void fail(EpollPoller *self, AioWatch *watch, int error)
@@ -98,14 +91,10 @@ static void fail(EpollPoller *self, AioWatch *watch, int error)
     aio__list_push(&self->failed, &watch->own_node);
 }
 
-/* Register a watch that has a slot and that the epoll set `fd` does not have. */
-static void add(EpollPoller *self, int fd, AioWatch *watch)
+/* Register a watch that has a slot and that the set does not have. */
+static void add(EpollPoller *self, AioWatch *watch)
 {
-    int error = control(self, fd, EPOLL_CTL_ADD, watch);
-    if (error == -EEXIST) {
-        /* Left behind by a removal that could not reach it; the same file, so it can be taken over. */
-        error = control(self, fd, EPOLL_CTL_MOD, watch);
-    }
+    int error = aio__epoll_set_add(&self->set, (int)watch->handle, event_of(self, watch));
     if (error == -EPERM) {
         aio__slot_of(&self->slots, watch)->state = AIO_SLOT_ALWAYS;
         aio__list_push(&self->always, &watch->own_node);
@@ -117,14 +106,16 @@ static void add(EpollPoller *self, int fd, AioWatch *watch)
 static void modify(EpollPoller *self, AioWatch *watch)
 {
     AioSlot *slot = aio__slot_of(&self->slots, watch);
-    int error =
-        slot->state == AIO_SLOT_KERNEL ? control(self, self->fd, EPOLL_CTL_MOD, watch) : -ENOENT;
+    int error = -ENOENT;
+    if (slot->state == AIO_SLOT_KERNEL) {
+        error = aio__epoll_set_modify(&self->set, (int)watch->handle, event_of(self, watch));
+    }
     if (error == -ENOENT || error == -EPERM) {
         /* Closed, and the number reused, without a removal: what the kernel may still report is void. */
         aio__node_unlink(&watch->own_node);
         slot->state = AIO_SLOT_KERNEL;
         slot->generation++;
-        add(self, self->fd, watch);
+        add(self, watch);
     } else if (error) {
         fail(self, watch, error);
     }
@@ -133,8 +124,8 @@ static void modify(EpollPoller *self, AioWatch *watch)
 static void epoll_remove(EpollPoller *self, AioWatch *watch)
 {
     if (watch->state == AIO_WATCH_ARMED) {
-        if (aio__slot_of(&self->slots, watch)->state == AIO_SLOT_KERNEL && getpid() == self->pid) {
-            control(self, self->fd, EPOLL_CTL_DEL, watch); /* fails where it was closed first */
+        if (aio__slot_of(&self->slots, watch)->state == AIO_SLOT_KERNEL) {
+            aio__epoll_set_remove(&self->set, (int)watch->handle);
         }
         aio__slot_release(&self->slots, watch);
     }
@@ -155,31 +146,25 @@ static void epoll_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
         if (aio__slot_take(&self->slots, watch) < 0) {
             fail(self, watch, -ENOMEM);
         } else {
-            add(self, self->fd, watch);
+            add(self, watch);
         }
     } else {
         modify(self, watch);
     }
 }
 
-/*
- * Put a new epoll set in the place of one with stale registrations; the descriptor keeps its number. Stays stale,
- * and is tried again at the next wait, where there is no descriptor left for it.
- */
+/* Leave stale registrations behind. Where the system refuses that, it is tried again at the next wait. */
 static void rebuild(EpollPoller *self)
 {
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-    if (fd < 0) {
+    if (aio__epoll_set_renew(&self->set) < 0) {
         return;
     }
+    self->stale = false;
     for (uint32_t i = 0; i < self->slots.count; i++) {
         if (self->slots.slots[i].state == AIO_SLOT_KERNEL) {
-            add(self, fd, self->slots.slots[i].watch);
+            add(self, self->slots.slots[i].watch);
         }
     }
-    dup3(fd, self->fd, O_CLOEXEC);
-    close(fd);
-    self->stale = false;
 }
 
 /* In the place of a sleep in a set that can't be made anew: a stale registration would end that at once. */
@@ -250,8 +235,8 @@ static int epoll_wait_ready(AioPoller *poller, int64_t timeout_ns, AioList *read
     if (napped) {
         nap(timeout_ns);
     }
-    int count =
-        aio__epoll_sleep(self->fd, events, BATCH, own || napped ? 0 : timeout_ns, &self->no_pwait2);
+    int count = aio__epoll_sleep(self->set.fd, events, BATCH, own || napped ? 0 : timeout_ns,
+                                 &self->set.no_pwait2);
     if (count <= 0) {
         return own ? own : napped ? -EINTR : count;
     }
@@ -267,7 +252,7 @@ static bool epoll_flush(AioPoller *poller)
 
 static AioHandle epoll_handle(AioPoller *poller)
 {
-    return epoll_poller(poller)->fd;
+    return aio__epoll_set_host(&epoll_poller(poller)->set);
 }
 
 const AioPollerOps aio__poller_epoll = {

@@ -6,8 +6,11 @@
 #include "tests/fixture.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "core/context.h"
+#include "tests/probe.h"
 #include "tests/system_fault.h"
 
 static bool has_eventfd; /* the library asks for one */
@@ -110,9 +113,120 @@ static void refused_notifier_says_why_and_leaves_nothing(void **state)
     }
 }
 
+/* The epoll set that is made anew. */
+
+/* Leave a registration behind that nobody can remove; returns what keeps its file open. */
+static int leave_stale(AioContext *ctx, Probe *probe)
+{
+    probe_open_reader(probe, ctx);
+    drive(ctx, false);
+    int copy = dup((int)probe->pair.a);
+    close((int)probe->pair.a);
+    probe_remove(probe);
+    probe_ping(probe);
+    return copy;
+}
+
+static void set_that_cannot_be_replaced_costs_no_event_and_no_spin(void **state)
+{
+    (void)state;
+    faults_init();
+    static const struct {
+        FaultCall call;
+        int error;
+    } faults[] = {{FAULT_DUP3, EBUSY}, {FAULT_EPOLL_CREATE1, EMFILE}};
+    unsigned before = fixture_open_handles();
+    for (size_t i = 0; i < 2; i++) {
+        AioContext *ctx = probe_context();
+        Probe lost, other;
+        probe_open_reader(&other, ctx);
+        int copy = leave_stale(ctx, &lost);
+        fault_arm(faults[i].call, 1, faults[i].error, true);
+        probe_sleep(ctx, 200);
+        assert_in_range(fault_count(FAULT_EPOLL_WAIT) + fault_count(FAULT_EPOLL_PWAIT2), 0, 60);
+        for (int n = 1; n <= 3; n++) {
+            probe_ping(&other);
+            while (other.reads < n) {
+                assert_true(drive(ctx, true));
+            }
+        }
+        assert_int_equal(lost.calls, 0);
+        fault_reset();
+        drive(ctx, false);
+        drive(ctx, false);
+        assert_in_range(probe_sleep(ctx, 50), 1, 10);
+        probe_ping(&other);
+        assert_true(drive(ctx, true));
+        assert_int_equal(other.reads, 4);
+        assert_null(aio_context_take_error(ctx));
+        close(copy);
+        fixture_close(lost.pair.b);
+        probe_close(&other);
+        fixture_context_free(ctx);
+        assert_int_equal(fixture_open_handles(), before);
+    }
+}
+
+static bool host_is_told(int set)
+{
+    struct epoll_event event;
+    return epoll_wait(set, &event, 1, 0) == 1;
+}
+
+static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **state)
+{
+    (void)state;
+    faults_init();
+    unsigned before = fixture_open_handles();
+    AioContext *ctx = probe_context();
+    const AioPollerOps *ops = ctx->poller->ops;
+    if (!ops->handle) {
+        aio_context_unref(ctx);
+        fixture_skip("this poller has no handle");
+    }
+    fault_arm(FAULT_EPOLL_CREATE1, 1, EMFILE, false);
+    assert_int_equal(ops->handle(ctx->poller), AIO_HANDLE_NONE);
+    AioHandle handle = ops->handle(ctx->poller);
+    struct epoll_event event = {.events = EPOLLIN};
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, (int)handle, &event), 0);
+    Probe other;
+    probe_open_reader(&other, ctx);
+    for (int i = 1; i <= 3; i++) {
+        Probe lost;
+        int copy = leave_stale(ctx, &lost);
+        if (i == 2) { /* at the second attempt */
+            fault_arm(FAULT_DUP3, 1, EBUSY, false);
+        }
+        unsigned replaced = fault_count(FAULT_DUP3);
+        for (int n = 0; n < 4; n++) {
+            drive(ctx, false);
+        }
+        assert_int_equal(fault_count(FAULT_DUP3), replaced + (i == 2 ? 2 : 1));
+        assert_false(host_is_told(set));
+        probe_ping(&other);
+        assert_true(host_is_told(set));
+        assert_true(drive(ctx, false));
+        assert_int_equal(other.reads, i);
+        assert_false(host_is_told(set));
+        aio_notify(ctx);
+        assert_int_equal(ops->handle(ctx->poller), handle);
+        drive(ctx, false);
+        close(copy);
+        fixture_close(lost.pair.b);
+    }
+    close(set);
+    probe_close(&other);
+    fault_reset();
+    fixture_context_free(ctx);
+    assert_int_equal(fixture_open_handles(), before);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(notifier_is_a_pipe_where_the_system_has_no_eventfd),
     cmocka_unit_test(context_is_woken_through_a_pipe),
     cmocka_unit_test(refused_notifier_says_why_and_leaves_nothing),
+    cmocka_unit_test(set_that_cannot_be_replaced_costs_no_event_and_no_spin),
+    cmocka_unit_test(host_that_waits_by_epoll_is_told_after_the_set_was_replaced),
 };
 TEST_MAIN(tests)
