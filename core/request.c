@@ -18,12 +18,13 @@ static AioContext *context_of(AioRequest *request)
     return request->info->get_context ? request->info->get_context(request) : request->ctx;
 }
 
-/* While it is in flight it keeps its context; later there may be none left to ask. */
-static bool may_touch(const AioRequest *request)
+/* At home only, while it is in flight and keeps its context; later there may be none left to ask. */
+static void check_touch(const AioRequest *request)
 {
     bool in_flight = request->ctx && (request->state == AIO_REQUEST_PENDING ||
                                       request->state == AIO_REQUEST_CANCELLING);
-    return !in_flight || aio__at_home(request->ctx);
+    assert(!in_flight || aio__at_home(request->ctx));
+    (void)in_flight;
 }
 
 void *aio__request_get(const AioRequestInfo *info, size_t size, AioContext *ctx,
@@ -58,7 +59,7 @@ void *aio_request_get(const AioRequestInfo *info, AioContext *ctx, AioCompletion
 void aio_request_ref(void *request)
 {
     AioRequest *head = request;
-    assert(may_touch(head));
+    check_touch(head);
     head->refcount++;
 }
 
@@ -73,7 +74,7 @@ static void leave_flight(AioRequest *request)
 void aio_request_unref(void *request)
 {
     AioRequest *head = request;
-    assert(may_touch(head));
+    check_touch(head);
     assert(head->refcount > 0);
     if (--head->refcount > 0) {
         return;
@@ -87,7 +88,7 @@ void aio_request_unref(void *request)
 void aio_request_complete(AioRequest *request, int64_t ret)
 {
     assert(request->state == AIO_REQUEST_PENDING);
-    assert(may_touch(request));
+    check_touch(request);
     request->state = AIO_REQUEST_COMPLETING;
     /* Before the callback, which may wait until nothing is in flight. */
     leave_flight(request);
@@ -103,7 +104,7 @@ void aio_request_complete(AioRequest *request, int64_t ret)
 
 void aio_request_cancel_async(AioRequest *request)
 {
-    assert(may_touch(request));
+    check_touch(request);
     if (request->state != AIO_REQUEST_PENDING || !request->info->cancel_async) {
         return;
     }
