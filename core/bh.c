@@ -134,7 +134,7 @@ void aio_bh_schedule_idle(AioBh *bh)
 
 void aio_bh_cancel(AioBh *bh)
 {
-    /* Acquire and release: a schedule that this undoes is seen with all that was written before it. */
+    /* Acquire and release: pairs with post(); a schedule that this undoes is seen with all that was written before. */
     atomic_fetch_and_explicit(&bh->flags, ~(unsigned)(BH_RUN | BH_RUN_IDLE), memory_order_acq_rel);
 }
 

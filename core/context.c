@@ -215,7 +215,7 @@ void aio_context_ref(AioContext *ctx)
 
 void aio_context_unref(AioContext *ctx)
 {
-    /* Acquire and release: the last one sees what all others did. */
+    /* Acquire and release: pairs with itself in other threads; the last one sees what all others did. */
     if (atomic_fetch_sub_explicit(&ctx->refcount, 1, memory_order_acq_rel) != 1) {
         return;
     }
@@ -246,7 +246,8 @@ static void check_nothing_left(AioContext *ctx)
                        clocks[clock]);
         }
     }
-    assert(atomic_load(&ctx->handlers.count) == 0 && "a handler was not removed");
+    assert(atomic_load_explicit(&ctx->handlers.count, memory_order_relaxed) == 0 &&
+           "a handler was not removed");
 }
 
 void aio__context_finalize(AioContext *ctx)
@@ -320,7 +321,7 @@ static void note_refusal(AioContext *ctx, const char *name, int error)
     ctx->pollers_refused = text;
 }
 
-static int open_poller(AioContext *ctx, const char *wanted, AioError **errp)
+static bool open_poller(AioContext *ctx, const char *wanted, AioError **errp)
 {
     const char *source = "AioContextOptions";
     int error = -ENOSYS;
@@ -331,7 +332,7 @@ static int open_poller(AioContext *ctx, const char *wanted, AioError **errp)
     }
     if (wanted && !is_known(wanted)) {
         set_unknown_poller(errp, wanted, source);
-        return -EINVAL;
+        return false;
     }
     for (const AioPollerOps *const *ops = aio__pollers; *ops; ops++) {
         if (wanted && strcmp((*ops)->name, wanted) != 0) {
@@ -339,13 +340,13 @@ static int open_poller(AioContext *ctx, const char *wanted, AioError **errp)
         }
         error = (*ops)->open(&ctx->poller);
         if (!error) {
-            return 0;
+            return true;
         }
         note_refusal(ctx, (*ops)->name, -error);
     }
     aio_error_set(errp, -error, "No poller opens: %s",
                   ctx->pollers_refused ? ctx->pollers_refused : strerror(-error));
-    return error;
+    return false;
 }
 
 static bool check_options(const AioContextOptions *options, AioError **errp)
@@ -386,7 +387,7 @@ AioContext *aio_context_new_with_options(const AioContextOptions *given, AioErro
     aio__mutex_init(&ctx->lock);
     aio__mutex_init(&ctx->user_lock);
     aio__bh_init(ctx);
-    if (open_poller(ctx, options.poller, errp) < 0) {
+    if (!open_poller(ctx, options.poller, errp)) {
         goto no_poller;
     }
     int error = aio__handlers_init(ctx);

@@ -3,7 +3,7 @@
  *
  * Everything here is done by the home thread. Asking for a change, from whichever thread, is the business of
  * handler_change.c, and running callbacks that of handler_dispatch.c. A removed record stays linked until
- * no walk, callback, waiting thread or poller uses it; aio__handlers_reap() is the one place that frees.
+ * no walk, callback, waiting thread or poller uses it; aio__handlers_reap() then frees it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -213,6 +213,11 @@ AioHandler *aio__handler_create(const AioHandlerSpec *spec)
     return handler;
 }
 
+void aio__handler_free(AioHandler *handler)
+{
+    aio__free(handler);
+}
+
 void aio__handler_fail(AioContext *ctx, AioHandler *handler)
 {
     AioError *error = NULL;
@@ -277,7 +282,7 @@ void aio__handlers_reap(AioContext *ctx)
         aio__handler_release_waiters(ctx, handler);
         aio__node_unlink(&handler->node);
         aio__node_unlink(node);
-        aio__free(handler);
+        aio__handler_free(handler);
     }
 }
 

@@ -38,7 +38,7 @@ typedef struct AioHandlerSpec {
  *                      +----------------> REMOVED <----------------+
  *                                            |  nothing of it runs and the watch is IDLE
  *                                            v
- *                                          freed, at one place: aio__handlers_reap()
+ *                                          freed, at one place: aio__handler_free()
  */
 typedef enum AioHandlerState {
     AIO_HANDLER_LIVE,
@@ -71,6 +71,7 @@ typedef struct AioHandlers {
     AioList ready;       /* linked: watches that a wait found, not dispatched yet */
     AioList changes;     /* linked, owned: asked for by other threads, not applied yet */
     atomic_bool changed; /* `changes` is not empty */
+    unsigned applying;   /* under the lock: changes were taken from it and not all applied yet */
     unsigned unpollable; /* live ones that can't be busy-polled */
     bool external_off;   /* external watches are out of the poller */
     atomic_uint external_disabled; /* depth of aio_disable_external() */
@@ -122,6 +123,9 @@ AioHandler *aio__handler_find(AioHandlers *handlers, AioHandle handle, AioHandle
 /* A record that is not registered yet; NULL where memory is refused. From any thread. */
 AioHandler *aio__handler_create(const AioHandlerSpec *spec);
 
+/* Free a record that is in no table: one that was not registered, or not any more. NULL is fine. */
+void aio__handler_free(AioHandler *handler);
+
 /* Register a new record, change a registered one, and take one out. */
 void aio__handler_add(AioContext *ctx, AioHandler *handler);
 void aio__handler_replace(AioContext *ctx, AioHandler *handler, const AioHandlerSpec *spec);
@@ -163,9 +167,8 @@ AioHandler *aio__handler_at_home(AioContext *ctx, AioHandle handle, AioHandleKin
 /* Whether a spec has no callback that matters: it removes. */
 bool aio__handler_spec_empty(const AioHandlerSpec *spec);
 
-/* Let `edit` change the spec that now stands for a handle, where there is one. Home thread. */
-void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
-                       void (*edit)(AioHandlerSpec *spec, void *arg), void *arg);
+/* Give the handler of a handle, where there is one, what brackets busy-polling in `spec`. Home thread. */
+bool aio__handler_set_brackets(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp);
 
 /* Apply what other threads asked for so far. Home thread. */
 void aio__handlers_apply_changes(AioContext *ctx);

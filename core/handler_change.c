@@ -21,11 +21,18 @@ typedef struct Waiter {
     bool done; /* under the lock */
 } Waiter;
 
+typedef enum ChangeKind {
+    CHANGE_SET,
+    CHANGE_REMOVE,
+    CHANGE_BRACKETS, /* only what brackets busy-polling, of a handler that is registered */
+} ChangeKind;
+
 /* What another thread asked for. */
 typedef struct Change {
     AioNode node;
+    ChangeKind kind;
     AioHandlerSpec spec;
-    AioHandler *fresh; /* owned: for a handle that is not registered yet; NULL for a removal */
+    AioHandler *fresh; /* owned: to SET a handle that is not registered yet, otherwise NULL */
     Waiter *waiter;    /* borrowed until done; NULL */
 } Change;
 
@@ -37,6 +44,15 @@ static Change *change_of_node(AioNode *node)
 static Waiter *waiter_of_node(AioNode *node)
 {
     return AIO_CONTAINER_OF(node, Waiter, node);
+}
+
+/* With the record that no handle took. */
+static void change_free(Change *change)
+{
+    if (change) {
+        aio__handler_free(change->fresh);
+        aio__free(change);
+    }
 }
 
 bool aio__handler_spec_empty(const AioHandlerSpec *spec)
@@ -84,27 +100,34 @@ static void tell_gone(const AioHandler *handler)
     }
 }
 
+static void set_brackets(AioHandler *handler, const AioHandlerSpec *spec)
+{
+    handler->spec.ops.poll_begin = spec->ops.poll_begin;
+    handler->spec.ops.poll_end = spec->ops.poll_end;
+    handler->spec.notifier_poll_begin = spec->notifier_poll_begin;
+    handler->spec.notifier_poll_end = spec->notifier_poll_end;
+}
+
 static void apply_change(AioContext *ctx, Change *change)
 {
     AioHandlers *handlers = &ctx->handlers;
     AioHandler *handler = aio__handler_find(handlers, change->spec.handle, change->spec.kind);
-    if (!change->fresh) {
-        if (handler) {
-            tell_gone(handler);
-            aio__handler_retire(ctx, handler);
-        }
-        if (change->waiter) {
-            attach_waiter(ctx, &change->spec, change->waiter);
-        }
-    } else if (handler) {
+    if (change->kind == CHANGE_SET && !handler) {
+        aio__handler_add(ctx, change->fresh);
+        change->fresh = NULL;
+    } else if (change->kind == CHANGE_SET) {
         tell_gone(handler);
         aio__handler_replace(ctx, handler, &change->spec);
-        aio__free(change->fresh);
-    } else {
-        change->fresh->spec = change->spec; /* aio__handler_edit() may have changed it */
-        aio__handler_add(ctx, change->fresh);
+    } else if (change->kind == CHANGE_REMOVE && handler) {
+        tell_gone(handler);
+        aio__handler_retire(ctx, handler);
+    } else if (handler) {
+        set_brackets(handler, &change->spec);
     }
-    aio__free(change);
+    if (change->waiter) {
+        attach_waiter(ctx, &change->spec, change->waiter);
+    }
+    change_free(change);
 }
 
 void aio__handlers_apply_changes(AioContext *ctx)
@@ -116,19 +139,21 @@ void aio__handlers_apply_changes(AioContext *ctx)
     aio__mutex_lock(&handlers->lock);
     aio__list_splice(&taken, &handlers->changes);
     atomic_store_explicit(&handlers->changed, false, memory_order_relaxed);
+    handlers->applying++;
     aio__mutex_unlock(&handlers->lock);
     while ((node = aio__list_pop(&taken))) {
         apply_change(ctx, change_of_node(node));
     }
+    aio__mutex_lock(&handlers->lock);
+    handlers->applying--;
+    aio__mutex_unlock(&handlers->lock);
 }
 
 void aio__handlers_drop_changes(AioHandlers *handlers)
 {
     AioNode *node;
     while ((node = aio__list_pop(&handlers->changes))) {
-        Change *change = change_of_node(node);
-        aio__free(change->fresh);
-        aio__free(change);
+        change_free(change_of_node(node));
     }
 }
 
@@ -169,78 +194,68 @@ static bool change_at_home(AioContext *ctx, const AioHandlerSpec *spec, AioError
     return true;
 }
 
-/* The last change queued for a handle. Under the lock. */
-static Change *find_change(AioHandlers *handlers, AioHandle handle, AioHandleKind kind)
+/*
+ * What removes or changes nothing is not queued, and wakes nobody. With others before it in the queue, or taken from it
+ * and not applied yet, that is not known, nor does it matter: the loop looks in any case.
+ */
+static bool must_queue(AioHandlers *handlers, const Change *change)
 {
-    for (AioNode *node = handlers->changes.head.prev; node != &handlers->changes.head;
-         node = node->prev) {
-        if (aio__same_handle(&change_of_node(node)->spec, handle, kind)) {
-            return change_of_node(node);
-        }
-    }
-    return NULL;
+    return change->kind == CHANGE_SET || change->waiter || handlers->applying > 0 ||
+           !aio__list_empty(&handlers->changes) ||
+           aio__handler_find(handlers, change->spec.handle, change->spec.kind);
 }
 
-/* Whether a handle will be registered when all that is queued is applied. Under the lock. */
-static bool will_exist(AioHandlers *handlers, const AioHandlerSpec *spec)
-{
-    Change *change = find_change(handlers, spec->handle, spec->kind);
-    return change ? change->fresh != NULL
-                  : aio__handler_find(handlers, spec->handle, spec->kind) != NULL;
-}
-
-static bool change_from_elsewhere(AioContext *ctx, const AioHandlerSpec *spec, Waiter *waiter,
-                                  AioError **errp)
+static bool change_from_elsewhere(AioContext *ctx, ChangeKind kind, const AioHandlerSpec *spec,
+                                  Waiter *waiter, AioError **errp)
 {
     AioHandlers *handlers = &ctx->handlers;
-    bool removes = aio__handler_spec_empty(spec);
     Change *change = aio__calloc(1, sizeof(*change));
-    AioHandler *fresh = removes ? NULL : aio__handler_create(spec);
-    if (!change || (!removes && !fresh)) {
+    AioHandler *fresh = kind == CHANGE_SET ? aio__handler_create(spec) : NULL;
+    if (!change || (kind == CHANGE_SET && !fresh)) {
         aio__free(change);
-        aio__free(fresh);
+        aio__handler_free(fresh);
         aio_error_set(errp, ENOMEM, "No memory for a change of handle %jd", (intmax_t)spec->handle);
         return false;
     }
+    change->kind = kind;
     change->spec = *spec;
     change->fresh = fresh;
     change->waiter = waiter;
     aio__mutex_lock(&handlers->lock);
-    bool needed = !removes || waiter || will_exist(handlers, spec);
-    if (needed) {
+    bool queue = must_queue(handlers, change);
+    if (queue) {
         aio__list_push(&handlers->changes, &change->node);
         atomic_store_explicit(&handlers->changed, true, memory_order_relaxed);
     }
     aio__mutex_unlock(&handlers->lock);
-    if (needed) {
+    if (queue) {
         aio__kick(ctx);
     } else {
-        aio__free(change);
+        change_free(change);
     }
     return true;
 }
 
 bool aio__handler_change(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp)
 {
+    ChangeKind kind = aio__handler_spec_empty(spec) ? CHANGE_REMOVE : CHANGE_SET;
     return aio__is_home(ctx) ? change_at_home(ctx, spec, errp)
-                             : change_from_elsewhere(ctx, spec, NULL, errp);
+                             : change_from_elsewhere(ctx, kind, spec, NULL, errp);
 }
 
-void aio__handler_edit(AioContext *ctx, AioHandle handle, AioHandleKind kind,
-                       void (*edit)(AioHandlerSpec *spec, void *arg), void *arg)
+bool aio__handler_set_brackets(AioContext *ctx, const AioHandlerSpec *spec, AioError **errp)
 {
-    AioHandlers *handlers = &ctx->handlers;
-    aio__mutex_lock(&handlers->lock);
-    Change *change = find_change(handlers, handle, kind);
-    if (change) {
-        edit(&change->spec, arg);
-    } else {
-        AioHandler *handler = aio__handler_find(handlers, handle, kind);
-        if (handler) {
-            edit(&handler->spec, arg);
-        }
+    if (!aio__is_home(ctx)) { /* nobody is yet */
+        return change_from_elsewhere(ctx, CHANGE_BRACKETS, spec, NULL, errp);
     }
-    aio__mutex_unlock(&handlers->lock);
+    if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
+        aio__handlers_apply_changes(ctx);
+    }
+    AioHandler *handler = aio__handler_find(&ctx->handlers, spec->handle, spec->kind);
+    if (handler) {
+        set_brackets(handler, spec);
+    }
+    return true;
 }
 
 void aio_handler_remove_wait(AioContext *ctx, AioHandle handle, AioHandleKind kind)
@@ -252,7 +267,7 @@ void aio_handler_remove_wait(AioContext *ctx, AioHandle handle, AioHandleKind ki
         change_at_home(ctx, &spec, NULL);
         return;
     }
-    while (!change_from_elsewhere(ctx, &spec, &waiter, NULL)) {
+    while (!change_from_elsewhere(ctx, CHANGE_REMOVE, &spec, &waiter, NULL)) {
         aio__thread_yield(); /* it has no way to fail: memory comes back, or nothing works any more */
     }
     aio__mutex_lock(&handlers->lock);

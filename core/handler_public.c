@@ -95,43 +95,32 @@ void aio_set_event_notifier(AioContext *ctx, AioNotifier *notifier, bool is_exte
     change_or_record(ctx, &spec);
 }
 
-/* The pair of callbacks around busy-polling, of either form. */
-typedef struct Brackets {
-    AioHandlerFunc *begin;
-    AioHandlerFunc *end;
-    AioNotifierFunc *notifier_begin;
-    AioNotifierFunc *notifier_end;
-} Brackets;
-
-static void set_brackets(AioHandlerSpec *spec, void *arg)
+static void set_brackets(AioContext *ctx, AioHandlerSpec spec)
 {
-    const Brackets *brackets = arg;
-    spec->ops.poll_begin = brackets->begin;
-    spec->ops.poll_end = brackets->end;
-    spec->notifier_poll_begin = brackets->notifier_begin;
-    spec->notifier_poll_end = brackets->notifier_end;
-}
-
-static void edit_brackets(AioContext *ctx, AioHandle handle, AioHandleKind kind, Brackets brackets)
-{
+    AioError *error = NULL;
     assert(aio__at_home(ctx));
-    if (aio__handle_check(handle, &kind) == 0) {
-        aio__handler_edit(ctx, handle, kind, set_brackets, &brackets);
+    if (aio__handle_check(spec.handle, &spec.kind) == 0 &&
+        !aio__handler_set_brackets(ctx, &spec, &error)) {
+        aio__record_error(ctx, error);
     }
 }
 
 void aio_set_fd_poll(AioContext *ctx, int fd, AioHandlerFunc *io_poll_begin,
                      AioHandlerFunc *io_poll_end)
 {
-    edit_brackets(ctx, fd, AIO_HANDLE_SOCKET,
-                  (Brackets){.begin = io_poll_begin, .end = io_poll_end});
+    set_brackets(ctx, (AioHandlerSpec){.handle = fd,
+                                       .kind = AIO_HANDLE_SOCKET,
+                                       .ops.poll_begin = io_poll_begin,
+                                       .ops.poll_end = io_poll_end});
 }
 
 void aio_set_event_notifier_poll(AioContext *ctx, AioNotifier *notifier,
                                  AioNotifierFunc *io_poll_begin, AioNotifierFunc *io_poll_end)
 {
-    edit_brackets(ctx, aio_notifier_handle(notifier), aio_notifier_handle_kind(),
-                  (Brackets){.notifier_begin = io_poll_begin, .notifier_end = io_poll_end});
+    set_brackets(ctx, (AioHandlerSpec){.handle = aio_notifier_handle(notifier),
+                                       .kind = aio_notifier_handle_kind(),
+                                       .notifier_poll_begin = io_poll_begin,
+                                       .notifier_poll_end = io_poll_end});
 }
 
 void aio_disable_external(AioContext *ctx)

@@ -283,6 +283,63 @@ static void brackets_are_set_for_a_handler_that_is_queued(void **state)
     fixture_context_free(ctx);
 }
 
+static void brackets_that_are_queued_keep_their_place_among_changes(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context(); /* not bound: changes are queued */
+    Probe a, b;
+    probe_open(&a, ctx);
+    probe_open(&b, ctx);
+    a.found = b.found = true;
+    aio_set_fd_poll(ctx, (int)a.pair.a, count_begin, count_end); /* of nothing yet */
+    probe_set(&a, PROBE_READ | PROBE_POLL, 0);
+    probe_set(&b, PROBE_READ | PROBE_POLL, 0);
+    aio_set_fd_poll(ctx, (int)b.pair.a, count_begin, count_end);
+    probe_set(&b, PROBE_READ | PROBE_POLL, 0); /* clears them */
+    aio_context_set_poll_params(ctx, 1000000000, 0, 0, NULL);
+    probe_ping(&a);
+    assert_true(drive(ctx, true));
+    assert_true(drive(ctx, true));
+    assert_true(a.polls > 0 && b.polls > 0);
+    assert_int_equal(a.begins + b.begins, 0);
+    probe_close(&a);
+    probe_close(&b);
+    fixture_context_free(ctx);
+}
+
+static void note_step(void *opaque)
+{
+    atomic_fetch_add(&((Worker *)opaque)->step, 1);
+}
+
+static void add_and_remove_at_once(Worker *worker)
+{
+    AioContextInfo info = {.size = sizeof(info)};
+    for (int i = 1; i <= 3000 && !worker->bad; i++) {
+        probe_set(worker->probe, PROBE_READ, 0);
+        probe_remove(worker->probe);
+        for (int turn = 1; turn <= 2; turn++) { /* the first may run before changes are applied */
+            aio_bh_schedule_oneshot(worker->ctx, note_step, worker);
+            worker_await(worker, 2 * i - 2 + turn);
+        }
+        aio_context_info(worker->ctx, &info);
+        worker->bad |= info.handlers != 0;
+    }
+}
+
+static void removal_is_not_lost_while_the_addition_is_applied(void **state)
+{
+    (void)state;
+    AioContext *ctx = probe_context();
+    Probe a;
+    probe_open(&a, ctx);
+    Worker worker = {.ctx = ctx, .probe = &a};
+    worker_run(ctx, &worker, add_and_remove_at_once);
+    assert_false(worker.bad);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
 static void set_elsewhere(void *opaque)
 {
     probe_set(opaque, PROBE_READ, 0);
@@ -317,6 +374,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
     cmocka_unit_test(threads_change_the_same_handles_at_random),
     cmocka_unit_test(brackets_are_set_for_a_handler_that_is_queued),
+    cmocka_unit_test(removal_is_not_lost_while_the_addition_is_applied),
+    cmocka_unit_test(brackets_that_are_queued_keep_their_place_among_changes),
     cmocka_unit_test(change_at_home_follows_those_of_others_before_it),
 };
 TEST_MAIN(tests)
