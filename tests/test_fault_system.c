@@ -222,10 +222,147 @@ static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **s
     assert_int_equal(fixture_open_handles(), before);
 }
 
+/* The sweep: each call of a small life of a context fails in turn. */
+
+typedef struct Life {
+    AioContext *ctx;
+    Probe reader, writer, late;
+    AioTimer timer;
+    int bhs, timers;
+    int error; /* what is injected */
+} Life;
+
+static void count_call(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+static void schedule_elsewhere(void *opaque)
+{
+    Life *life = opaque;
+    aio_bh_schedule_oneshot(life->ctx, count_call, &life->bhs);
+    probe_set(&life->late, PROBE_READ | PROBE_ERROR, 0);
+}
+
+/* A handler that the system refused was told so, and is served once it is set again. */
+static void check_served(Life *life, Probe *probe, unsigned callbacks, const int *calls)
+{
+    for (int i = 0; i < 20 && *calls == 0 && probe->errors == 0; i++) {
+        drive(life->ctx, false);
+    }
+    if (probe->errors > 0) {
+        assert_int_equal(probe->errors, 1);
+        assert_int_equal(probe->error, -life->error);
+        probe_set(probe, callbacks, 0);
+        for (int i = 0; i < 20 && *calls == 0; i++) {
+            drive(life->ctx, false);
+        }
+    }
+    assert_true(*calls > 0);
+}
+
+static void live(Life *life)
+{
+    aio_context_bind(life->ctx);
+    probe_set(&life->reader, PROBE_READ | PROBE_ERROR, 0);
+    probe_set(&life->writer, PROBE_WRITE | PROBE_ERROR, 0);
+    aio_timer_init(life->ctx, &life->timer, AIO_CLOCK_REALTIME, AIO_SCALE_MS, count_call,
+                   &life->timers);
+    aio_timer_mod(&life->timer, 0);
+    fixture_thread_join(fixture_thread_start(schedule_elsewhere, life));
+    for (int i = 0; i < 20 && (life->bhs == 0 || life->timers == 0); i++) {
+        drive(life->ctx, true);
+    }
+    assert_int_equal(life->bhs, 1);
+    assert_int_equal(life->timers, 1);
+    check_served(life, &life->reader, PROBE_READ | PROBE_ERROR, &life->reader.reads);
+    check_served(life, &life->writer, PROBE_WRITE | PROBE_ERROR, &life->writer.writes);
+    check_served(life, &life->late, PROBE_READ | PROBE_ERROR, &life->late.reads);
+    probe_remove(&life->reader);
+    probe_remove(&life->writer);
+    probe_remove(&life->late);
+    aio_timer_mod(&life->timer, aio_clock_get_ms(AIO_CLOCK_REALTIME) + 2);
+    while (life->timers == 1) { /* asleep */
+        drive(life->ctx, true);
+    }
+    FixtureThread *thread = fixture_thread_start(notify_later, life->ctx);
+    drive(life->ctx, true);
+    fixture_thread_join(thread);
+}
+
+/* Returns whether the n-th call was made, and failed. */
+static bool live_with(FaultCall call, unsigned n, int error, bool lasting)
+{
+    Life life = {.error = error};
+    Probe *probes[] = {&life.reader, &life.writer, &life.late};
+    unsigned before = fixture_open_handles();
+    for (int i = 0; i < 3; i++) {
+        probe_open(probes[i], NULL);
+        probe_ping(probes[i]);
+        probes[i]->keep = true; /* it is the library's calls that are to fail */
+    }
+    AioContextOptions options = {.size = sizeof(options), .poller = fixture_poller()};
+    AioError *failure = NULL;
+    fault_reset();
+    fault_arm(call, n, error, lasting);
+    life.ctx = aio_context_new_with_options(&options, &failure);
+    if (life.ctx) {
+        for (int i = 0; i < 3; i++) {
+            probes[i]->ctx = life.ctx;
+        }
+        live(&life);
+        failure = aio_context_take_error(life.ctx);
+        fixture_context_free(life.ctx);
+    } else {
+        assert_non_null(failure);
+    }
+    bool failed = fault_reset() > 0;
+    if (failure) {
+        assert_true(failed);
+        assert_int_equal(aio_error_code(failure), error);
+        aio_error_free(failure);
+    }
+    for (int i = 0; i < 3; i++) {
+        fixture_pair_close(&probes[i]->pair);
+    }
+    assert_int_equal(fixture_open_handles(), before);
+    return failed;
+}
+
+static void each_call_that_fails_costs_no_event_and_no_descriptor(void **state)
+{
+    (void)state;
+    faults_init();
+    static const struct {
+        FaultCall call;
+        int error;
+    } faults[] = {
+        {FAULT_EPOLL_CREATE1, EMFILE}, {FAULT_EPOLL_CREATE1, ENOMEM}, {FAULT_EPOLL_CTL, ENOMEM},
+        {FAULT_EPOLL_CTL, ENOSPC},     {FAULT_EPOLL_WAIT, EINTR},     {FAULT_EPOLL_WAIT, EINVAL},
+        {FAULT_EPOLL_PWAIT2, EINTR},   {FAULT_EPOLL_PWAIT2, EINVAL},  {FAULT_EPOLL_PWAIT2, ENOSYS},
+        {FAULT_EPOLL_PWAIT2, EPERM},   {FAULT_EVENTFD, EMFILE},       {FAULT_EVENTFD, ENOSYS},
+        {FAULT_PIPE, EMFILE},          {FAULT_POLL, EINTR},           {FAULT_POLL, ENOMEM},
+        {FAULT_POLL, EINVAL},          {FAULT_READ, EINTR},           {FAULT_WRITE, EINTR},
+    };
+    unsigned failures = 0;
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        unsigned n = 1;
+        while (n < 500 && live_with(faults[i].call, n, faults[i].error, false)) {
+            n++;
+        }
+        assert_true(n < 500); /* it came to an end */
+        failures += n - 1;
+    }
+    assert_true(failures > 10);
+    live_with(FAULT_EPOLL_PWAIT2, 1, ENOSYS, true);
+    live_with(FAULT_EVENTFD, 1, ENOSYS, true);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(notifier_is_a_pipe_where_the_system_has_no_eventfd),
     cmocka_unit_test(context_is_woken_through_a_pipe),
     cmocka_unit_test(refused_notifier_says_why_and_leaves_nothing),
+    cmocka_unit_test(each_call_that_fails_costs_no_event_and_no_descriptor),
     cmocka_unit_test(set_that_cannot_be_replaced_costs_no_event_and_no_spin),
     cmocka_unit_test(host_that_waits_by_epoll_is_told_after_the_set_was_replaced),
 };
