@@ -205,6 +205,23 @@ static bool must_queue(AioHandlers *handlers, const Change *change)
            aio__handler_find(handlers, change->spec.handle, change->spec.kind);
 }
 
+/*
+ * Where the newest change queued sets the same handle, let it set this instead: a thread that sets again and again must not
+ * fill the memory faster than a loop can follow. Under the lock.
+ */
+static bool supersede(AioHandlers *handlers, const Change *change)
+{
+    AioNode *node = aio__list_last(&handlers->changes);
+    Change *newest = node ? change_of_node(node) : NULL;
+    if (change->kind != CHANGE_SET || !newest || newest->kind != CHANGE_SET || newest->spec.gone ||
+        !aio__same_handle(&newest->spec, change->spec.handle, change->spec.kind)) {
+        return false;
+    }
+    newest->spec = change->spec;
+    newest->fresh->spec = change->spec;
+    return true;
+}
+
 static bool change_from_elsewhere(AioContext *ctx, ChangeKind kind, const AioHandlerSpec *spec,
                                   Waiter *waiter, AioError **errp)
 {
@@ -222,7 +239,7 @@ static bool change_from_elsewhere(AioContext *ctx, ChangeKind kind, const AioHan
     change->fresh = fresh;
     change->waiter = waiter;
     aio__mutex_lock(&handlers->lock);
-    bool queue = must_queue(handlers, change);
+    bool queue = must_queue(handlers, change) && !supersede(handlers, change);
     if (queue) {
         aio__list_push(&handlers->changes, &change->node);
         atomic_store_explicit(&handlers->changed, true, memory_order_relaxed);

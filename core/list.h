@@ -71,6 +71,12 @@ static inline AioNode *aio__list_first(const AioList *list)
     return aio__list_empty(list) ? NULL : list->head.next;
 }
 
+/* The last node, or NULL. */
+static inline AioNode *aio__list_last(const AioList *list)
+{
+    return aio__list_empty(list) ? NULL : list->head.prev;
+}
+
 /* The node after `node`, or NULL at the end. */
 static inline AioNode *aio__list_next(const AioList *list, const AioNode *node)
 {

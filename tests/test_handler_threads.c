@@ -76,6 +76,27 @@ static void changes_of_a_thread_are_applied_in_their_order(void **state)
     fixture_context_free(ctx);
 }
 
+static void sets_of_one_handle_that_are_not_applied_do_not_pile_up(void **state)
+{
+    (void)state;
+    AioContext *ctx = fixture_context(); /* nobody is at home */
+    Probe a;
+    probe_open(&a, ctx);
+    probe_ping(&a);
+    probe_set(&a, PROBE_READ, 0);
+    size_t memory = fixture_memory_in_use();
+    for (int i = 0; i < 10000; i++) {
+        probe_set(&a, i % 2 ? PROBE_READ : PROBE_WRITE, 0);
+    }
+    assert_true(fixture_memory_in_use() < memory + 100000);
+    assert_true(drive(ctx, false));
+    assert_int_equal(a.reads, 1); /* the last one counts */
+    assert_int_equal(a.writes, 0);
+    assert_int_equal(probe_handlers(ctx), 1);
+    probe_close(&a);
+    fixture_context_free(ctx);
+}
+
 typedef struct Toggle {
     atomic_int *wrong;
     int id;
@@ -369,6 +390,7 @@ static void change_at_home_follows_those_of_others_before_it(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ready_handler_added_elsewhere_runs_in_a_sleeping_loop),
     cmocka_unit_test(changes_of_a_thread_are_applied_in_their_order),
+    cmocka_unit_test(sets_of_one_handle_that_are_not_applied_do_not_pile_up),
     cmocka_unit_test(callback_and_opaque_stay_together_while_a_thread_replaces_them),
     cmocka_unit_test(every_descriptor_that_a_thread_adds_around_the_64th_is_served),
     cmocka_unit_test(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
