@@ -17,15 +17,15 @@
  * backend's to read and write.
  */
 typedef struct AioCoState {
-    void *resume; /* where it goes on; at offset 0: assembly knows it */
+    void *resume; /* borrowed from the stack: where it goes on; at offset 0: assembly knows it */
     void *stack;  /* owned; of a thread: borrowed, and NULL until a checker tells */
     size_t stack_size;
     void (*run)(void *);
-    void *arg;
+    void *arg;            /* borrowed until the state is destroyed */
     void (*then)(void *); /* to be called on arrival, where the backend can't do so by itself */
-    void *then_arg;
-    void *check;                  /* a memory or race checker's object */
-    struct AioCoState *came_from; /* a checker's: the switch under way */
+    void *then_arg;       /* borrowed until then() returns */
+    void *check;          /* owned: a memory or race checker's object */
+    struct AioCoState *came_from; /* borrowed during a switch, for a checker */
     unsigned stack_id;            /* valgrind's */
 } AioCoState;
 

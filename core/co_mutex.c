@@ -18,7 +18,7 @@
 #include "core/platform.h"
 
 typedef struct Waiter {
-    AioCoroutine *co;
+    AioCoroutine *co; /* borrowed until it is woken */
     struct Waiter
         *next; /* linked: the one that came before; in the holder's queue, the one after */
     bool granted;

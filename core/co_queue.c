@@ -14,7 +14,7 @@
 
 /* On the stack of its waiter until that is woken. */
 typedef struct Waiter {
-    AioCoroutine *co;
+    AioCoroutine *co;    /* borrowed until it is woken */
     struct Waiter *next; /* linked */
 } Waiter;
 

@@ -1,6 +1,8 @@
 /*
  * Requests for coroutines: each submits the plain request and yields. The completion wakes the coroutine in the
- * context that it ran in when it yielded.
+ * context that it ran in when it yielded. Nothing is cancelled here, and no request of its own kind is made.
+ * What the completion leaves lies on the coroutine's stack, which stays until it came: there is exactly
+ * one for each request.
  *
  * SPDX-License-Identifier: MIT
  */

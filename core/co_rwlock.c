@@ -15,7 +15,7 @@
 
 /* On the stack of its waiter until that is woken. */
 typedef struct Ticket {
-    AioCoroutine *co;
+    AioCoroutine *co;    /* borrowed until it is woken */
     struct Ticket *next; /* linked */
     bool writer;
     bool granted;

@@ -109,8 +109,8 @@ AioContext *aio__co_loop(AioCoroutine *self)
 }
 
 typedef struct Move {
-    AioCoroutine *co;
-    AioContext *to;
+    AioCoroutine *co; /* borrowed until it is pushed */
+    AioContext *to;   /* borrowed: it outlives the coroutine's stay there */
 } Move;
 
 /* On another stack: from the push on, the mover's own, with `opaque` on it, may be in use. */

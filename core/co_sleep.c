@@ -51,7 +51,7 @@ void aio_co_sleep_forever(AioCoSleep *sleep)
 
 typedef struct Alarm {
     AioTimer timer;
-    AioCoSleep *sleep;
+    AioCoSleep *sleep; /* borrowed until the sleep is over */
     bool rang;
 } Alarm;
 

@@ -35,8 +35,8 @@ typedef enum ChildPhase {
 typedef struct Child {
     AioCoroutineFunc *entry;
     AioCoTimeoutFunc *cancel;
-    void *opaque;
-    AioCoroutine *parent;
+    void *opaque;         /* borrowed: the caller's, until DONE */
+    AioCoroutine *parent; /* borrowed: it waits until DONE */
     _Atomic(ChildPhase) phase;
     bool timed_out;
 } Child;

@@ -55,15 +55,15 @@ struct AioCoroutine {
     _Atomic(AioCoPhase) phase;      /* atomic for those who ask only; see the chart for the order */
     unsigned locks_held;            /* AioCoMutexes */
     _Atomic(AioContext *) ctx;      /* borrowed: where it runs, ran last or is to run; or NULL */
-    _Atomic(const char *) woken_by; /* a function's name, NULL: it is in no list */
-    const char *entered_by;         /* a function's name */
+    _Atomic(const char *) woken_by; /* borrowed: a function's name, NULL: it is in no list */
+    const char *entered_by;         /* borrowed: a function's name */
     AioCoroutine *woken;            /* linked: to be entered when this one is left */
-    AioCoroutine *woken_last;
+    AioCoroutine *woken_last;       /* linked: the last of these */
     AioCoroutine *due;  /* linked: to be entered before control comes back to this one */
     AioCoroutine *next; /* linked: the next in one of those lists, a context's or the pool's */
     AioCoState state;
     AioCoroutineFunc *entry;
-    void *opaque;
+    void *opaque; /* borrowed until it has ended: its creator's */
 };
 
 /* Usable bytes, reserved and backed as they are touched. */

@@ -113,7 +113,7 @@ void aio_wait_while(AioContext *ctx, AioWaitCondition *condition, void *opaque)
 /* A bottom half elsewhere, and the one who waits for its end; in the waiter's stack. */
 typedef struct Errand {
     AioCallback *cb;
-    void *opaque;
+    void *opaque; /* borrowed until it is done */
     atomic_bool done;
 } Errand;
 
