@@ -1,9 +1,4 @@
 /* A heap of arity 4. SPDX-License-Identifier: MIT */
-#include "structure.h"
-
-#include <stdlib.h>
-
-#define HEAP(name) name
 #define ARITY 4
 #define IN_ENTRY 0
 #define LINE 1
@@ -11,14 +6,5 @@
 
 const Structure structure_heap4_line = {
     .name = "heap4_line",
-    .exact = true,
-    .item_bytes = sizeof(size_t) + sizeof(uint64_t),
-    .create = create,
-    .destroy = destroy,
-    .arm = arm,
-    .move = move,
-    .cancel = cancel,
-    .expire = expire,
-    .idle = idle,
-    .shared_bytes = shared_bytes,
+    HEAP_STRUCTURE,
 };

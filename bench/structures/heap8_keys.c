@@ -162,12 +162,5 @@ const Structure structure_heap8_keys = {
     .name = "heap8_keys",
     .exact = true,
     .item_bytes = sizeof(size_t) + sizeof(uint64_t),
-    .create = create,
-    .destroy = destroy,
-    .arm = arm,
-    .move = move,
-    .cancel = cancel,
-    .expire = expire,
-    .idle = idle,
-    .shared_bytes = shared_bytes,
+    STRUCTURE_FUNCTIONS,
 };

@@ -1,29 +1,40 @@
 /*
- * An implicit heap with cached keys, for several arities and layouts. The file that includes it defines
- *  HEAP(name)    the name of a function or type
+ * An implicit heap with cached keys, for several arities and layouts: all of a structure but its name. The
+ * file that includes it defines
  *  ARITY         children of a node
  *  IN_ENTRY      1: the arming order is kept in the entry (24 bytes), 0: in the timer (16 bytes)
  *  LINE          1: the children of a node share a cache line
  *
  * SPDX-License-Identifier: MIT
  */
-typedef struct HEAP(Entry) {
+#include "structure.h"
+
+#include <stdlib.h>
+
+#if IN_ENTRY
+#define ITEM_BYTES sizeof(size_t)
+#else
+#define ITEM_BYTES (sizeof(size_t) + sizeof(uint64_t))
+#endif
+#define HEAP_STRUCTURE .exact = true, .item_bytes = ITEM_BYTES, STRUCTURE_FUNCTIONS
+
+typedef struct Entry {
     int64_t key;
     Item *item;
 #if IN_ENTRY
     uint64_t order;
 #endif
-} HEAP(Entry);
+} Entry;
 
-typedef struct HEAP(Heap) {
-    HEAP(Entry) * entries;
+typedef struct Heap {
+    Entry *entries;
     size_t count;
     void *memory;
     size_t bytes;
     uint64_t order;
-} HEAP(Heap);
+} Heap;
 
-static inline uint64_t HEAP(order)(const HEAP(Entry) * entry)
+static inline uint64_t order(const Entry *entry)
 {
 #if IN_ENTRY
     return entry->order;
@@ -32,56 +43,56 @@ static inline uint64_t HEAP(order)(const HEAP(Entry) * entry)
 #endif
 }
 
-static inline bool HEAP(before)(const HEAP(Entry) * a, const HEAP(Entry) * b)
+static inline bool before(const Entry *a, const Entry *b)
 {
     if (a->key != b->key) {
         return a->key < b->key;
     }
-    return HEAP(order)(a) < HEAP(order)(b);
+    return order(a) < order(b);
 }
 
-static void *HEAP(create)(size_t capacity)
+static void *create(size_t capacity)
 {
-    HEAP(Heap) *heap = calloc(1, sizeof(*heap));
-    heap->bytes = (capacity + 64) * sizeof(HEAP(Entry)) + 64;
+    Heap *heap = calloc(1, sizeof(*heap));
+    heap->bytes = (capacity + 64) * sizeof(Entry) + 64;
     heap->memory = malloc(heap->bytes);
     uintptr_t at = (uintptr_t)heap->memory;
 #if LINE
-    at = ((at + 63) & ~(uintptr_t)63) + 64 - sizeof(HEAP(Entry));
+    at = ((at + 63) & ~(uintptr_t)63) + 64 - sizeof(Entry);
 #endif
-    heap->entries = (HEAP(Entry) *)at;
+    heap->entries = (Entry *)at;
     return heap;
 }
 
-static void HEAP(destroy)(void *self)
+static void destroy(void *self)
 {
-    HEAP(Heap) *heap = self;
+    Heap *heap = self;
     free(heap->memory);
     free(heap);
 }
 
-static inline void HEAP(put)(HEAP(Heap) * heap, size_t index, HEAP(Entry) entry)
+static inline void put(Heap *heap, size_t index, Entry entry)
 {
     heap->entries[index] = entry;
     entry.item->index = index;
 }
 
-static void HEAP(up)(HEAP(Heap) * heap, size_t index, HEAP(Entry) entry)
+static void up(Heap *heap, size_t index, Entry entry)
 {
     while (index > 0) {
         size_t parent = (index - 1) / ARITY;
-        if (!HEAP(before)(&entry, &heap->entries[parent])) {
+        if (!before(&entry, &heap->entries[parent])) {
             break;
         }
-        HEAP(put)(heap, index, heap->entries[parent]);
+        put(heap, index, heap->entries[parent]);
         index = parent;
     }
-    HEAP(put)(heap, index, entry);
+    put(heap, index, entry);
 }
 
-static void HEAP(down)(HEAP(Heap) * heap, size_t index, HEAP(Entry) entry)
+static void down(Heap *heap, size_t index, Entry entry)
 {
-    HEAP(Entry) *entries = heap->entries;
+    Entry *entries = heap->entries;
     for (;;) {
         size_t first = index * ARITY + 1;
         if (first >= heap->count) {
@@ -90,69 +101,69 @@ static void HEAP(down)(HEAP(Heap) * heap, size_t index, HEAP(Entry) entry)
         size_t end = first + ARITY < heap->count ? first + ARITY : heap->count;
         size_t best = first;
         for (size_t i = first + 1; i < end; i++) {
-            if (HEAP(before)(&entries[i], &entries[best])) {
+            if (before(&entries[i], &entries[best])) {
                 best = i;
             }
         }
-        if (!HEAP(before)(&entries[best], &entry)) {
+        if (!before(&entries[best], &entry)) {
             break;
         }
-        HEAP(put)(heap, index, entries[best]);
+        put(heap, index, entries[best]);
         index = best;
     }
-    HEAP(put)(heap, index, entry);
+    put(heap, index, entry);
 }
 
-static void HEAP(arm)(void *self, Item *item, int64_t deadline)
+static void arm(void *self, Item *item, int64_t deadline)
 {
-    HEAP(Heap) *heap = self;
-    HEAP(Entry) entry = {.key = deadline, .item = item};
+    Heap *heap = self;
+    Entry entry = {.key = deadline, .item = item};
     item->order = ++heap->order;
 #if IN_ENTRY
     entry.order = item->order;
 #endif
-    HEAP(up)(heap, heap->count++, entry);
+    up(heap, heap->count++, entry);
 }
 
-static void HEAP(replace)(HEAP(Heap) * heap, size_t index, HEAP(Entry) entry)
+static void replace(Heap *heap, size_t index, Entry entry)
 {
-    if (index > 0 && HEAP(before)(&entry, &heap->entries[(index - 1) / ARITY])) {
-        HEAP(up)(heap, index, entry);
+    if (index > 0 && before(&entry, &heap->entries[(index - 1) / ARITY])) {
+        up(heap, index, entry);
     } else {
-        HEAP(down)(heap, index, entry);
+        down(heap, index, entry);
     }
 }
 
-static void HEAP(move)(void *self, Item *item, int64_t deadline)
+static void move(void *self, Item *item, int64_t deadline)
 {
-    HEAP(Heap) *heap = self;
-    HEAP(Entry) entry = {.key = deadline, .item = item};
+    Heap *heap = self;
+    Entry entry = {.key = deadline, .item = item};
     item->order = ++heap->order;
 #if IN_ENTRY
     entry.order = item->order;
 #endif
-    HEAP(replace)(heap, item->index, entry);
+    replace(heap, item->index, entry);
 }
 
-static void HEAP(cancel)(void *self, Item *item)
+static void cancel(void *self, Item *item)
 {
-    HEAP(Heap) *heap = self;
+    Heap *heap = self;
     size_t index = item->index;
-    HEAP(Entry) last = heap->entries[--heap->count];
+    Entry last = heap->entries[--heap->count];
     if (last.item != item) {
-        HEAP(replace)(heap, index, last);
+        replace(heap, index, last);
     }
 }
 
-static size_t HEAP(expire)(void *self, int64_t now)
+static size_t expire(void *self, int64_t now)
 {
-    HEAP(Heap) *heap = self;
+    Heap *heap = self;
     size_t ran = 0;
     while (heap->count > 0 && heap->entries[0].key <= now) {
         Item *item = heap->entries[0].item;
-        HEAP(Entry) last = heap->entries[--heap->count];
+        Entry last = heap->entries[--heap->count];
         if (heap->count > 0) {
-            HEAP(down)(heap, 0, last);
+            down(heap, 0, last);
         }
         item->hits++;
         ran++;
@@ -160,13 +171,13 @@ static size_t HEAP(expire)(void *self, int64_t now)
     return ran;
 }
 
-static size_t HEAP(idle)(void *self)
+static size_t idle(void *self)
 {
-    return HEAP(expire)(self, 0);
+    return expire(self, 0);
 }
 
-static size_t HEAP(shared_bytes)(void *self, size_t items)
+static size_t shared_bytes(void *self, size_t items)
 {
     (void)self;
-    return items * sizeof(HEAP(Entry));
+    return items * sizeof(Entry);
 }

@@ -87,12 +87,5 @@ const Structure structure_library = {
     .name = "library",
     .exact = true,
     .item_bytes = sizeof(AioTimer),
-    .create = create,
-    .destroy = destroy,
-    .arm = arm,
-    .move = move,
-    .cancel = cancel,
-    .expire = expire,
-    .idle = idle,
-    .shared_bytes = shared_bytes,
+    STRUCTURE_FUNCTIONS,
 };

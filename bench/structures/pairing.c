@@ -137,12 +137,5 @@ const Structure structure_pairing = {
     .name = "pairing",
     .exact = true,
     .item_bytes = 3 * sizeof(Item *) + sizeof(int64_t) + sizeof(uint64_t),
-    .create = create,
-    .destroy = destroy,
-    .arm = arm,
-    .move = move,
-    .cancel = cancel,
-    .expire = expire,
-    .idle = idle,
-    .shared_bytes = shared_bytes,
+    STRUCTURE_FUNCTIONS,
 };

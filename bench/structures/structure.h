@@ -44,6 +44,11 @@ typedef struct Structure {
     size_t (*shared_bytes)(void *self, size_t items);
 } Structure;
 
+/* The functions go by the same names in the file of each structure. */
+#define STRUCTURE_FUNCTIONS                                                                        \
+    .create = create, .destroy = destroy, .arm = arm, .move = move, .cancel = cancel,              \
+    .expire = expire, .idle = idle, .shared_bytes = shared_bytes
+
 extern const Structure structure_heap2, structure_heap4, structure_heap4_line,
     structure_heap4_entry, structure_heap8_keys, structure_library, structure_pairing,
     structure_wheel;

@@ -164,12 +164,5 @@ const Structure structure_wheel = {
     .name = "wheel",
     .exact = false,
     .item_bytes = 2 * sizeof(Item *) + sizeof(int64_t) + sizeof(size_t),
-    .create = create,
-    .destroy = destroy,
-    .arm = arm,
-    .move = move,
-    .cancel = cancel,
-    .expire = expire,
-    .idle = idle,
-    .shared_bytes = shared_bytes,
+    STRUCTURE_FUNCTIONS,
 };
