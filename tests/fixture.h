@@ -7,7 +7,7 @@
  *         cmocka_unit_test(bh_runs_once),
  *     };
  *     TEST_MAIN(tests)
- * and is registered in tests/CMakeLists.txt with aioctx_add_tests(), which makes one ctest entry of each
+ * and is registered in tests/tests.cmake with aioctx_add_tests(), which makes one ctest entry of each
  * cmocka_unit_test line (and, for tests of the loop, of each poller).
  *
  * CMocka's assertions leave by longjmp: use them only on the test's own thread and stack. In coroutines,
@@ -42,6 +42,24 @@ AioContext *fixture_context_flags(unsigned flags);
 
 /* Run it until nothing is left to do, then drop the reference. */
 void fixture_context_free(AioContext *ctx);
+
+/*
+ * A test with a context of its own, for which the test's thread is home: static void name(AioContext *ctx),
+ * registered as cmocka_unit_test_home(name). The context is made before it, and run until nothing is left to
+ * do and freed after it.
+ */
+typedef struct FixtureHomeTest {
+    void (*run)(AioContext *ctx);
+} FixtureHomeTest;
+
+void fixture_run_home(void **state);
+#define cmocka_unit_test_home(test)                                                                \
+    {                                                                                              \
+#test, fixture_run_home, NULL, NULL, &(FixtureHomeTest)                                    \
+        {                                                                                          \
+            test                                                                                   \
+        }                                                                                          \
+    }
 
 /* One iteration, however this run drives a loop. Every test of the loop uses this. */
 bool drive(AioContext *ctx, bool blocking);

@@ -109,10 +109,8 @@ static void context_without_any_memory_is_an_error(void **state)
     aio_error_free(error);
 }
 
-static void bottom_half_without_memory_is_an_error(void **state)
+static void bottom_half_without_memory_is_an_error(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int calls = 0;
     AioError *error = NULL;
     aio__alloc_fail_at(1);
@@ -136,18 +134,14 @@ static void bottom_half_without_memory_is_an_error(void **state)
     aio_error_free(error);
     assert_false(drive(ctx, false));
     assert_int_equal(calls, 0);
-    fixture_context_free(ctx);
 }
 
-static void nothing_is_allocated_where_it_is_used_all_the_time(void **state)
+static void nothing_is_allocated_where_it_is_used_all_the_time(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int calls = 0, reads = 0, ticks = 0;
     FixturePair pair = fixture_pair();
     AioTimer timer;
     AioBh *bh = aio_bh_new(ctx, count, &calls);
-    aio_context_bind(ctx);
     aio_set_fd_handler(ctx, (int)pair.a, false, count, NULL, NULL, &reads);
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, count, &ticks);
     fixture_write(pair.b, "?", 1);
@@ -170,14 +164,13 @@ static void nothing_is_allocated_where_it_is_used_all_the_time(void **state)
     aio_set_fd_handler(ctx, (int)pair.a, false, NULL, NULL, NULL, NULL);
     aio_bh_delete(bh);
     fixture_pair_close(&pair);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(context_is_whole_or_not_made_whichever_request_is_refused),
     cmocka_unit_test(context_falls_back_to_another_poller_and_says_why),
     cmocka_unit_test(context_without_any_memory_is_an_error),
-    cmocka_unit_test(bottom_half_without_memory_is_an_error),
-    cmocka_unit_test(nothing_is_allocated_where_it_is_used_all_the_time),
+    cmocka_unit_test_home(bottom_half_without_memory_is_an_error),
+    cmocka_unit_test_home(nothing_is_allocated_where_it_is_used_all_the_time),
 };
 TEST_MAIN(tests)

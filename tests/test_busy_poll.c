@@ -60,10 +60,8 @@ static void window_follows_the_rule(void **state)
     }
 }
 
-static void window_grows_with_short_waits_and_goes_with_long_ones(void **state)
+static void window_grows_with_short_waits_and_goes_with_long_ones(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioTimer timer;
     int calls = 0;
     aio_context_set_poll_params(ctx, 3600 * SECOND, 0, 0, NULL);
@@ -85,7 +83,6 @@ static void window_grows_with_short_waits_and_goes_with_long_ones(void **state)
     aio_timer_mod(&timer, aio_clock_get_ns(AIO_CLOCK_REALTIME) + 1000000);
     assert_true(aio_poll(ctx, true)); /* too long */
     assert_int_equal(window_of(ctx), 0);
-    fixture_context_free(ctx);
 }
 
 static void parameters_that_make_no_sense_are_refused(void **state)
@@ -112,10 +109,8 @@ static void parameters_that_make_no_sense_are_refused(void **state)
 
 /* When it happens. */
 
-static void no_window_no_look(void **state)
+static void no_window_no_look(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fixture_write(source.pair.b, "?", 1);
@@ -123,13 +118,10 @@ static void no_window_no_look(void **state)
     assert_string_equal(source.log, "r");
     assert_int_equal(counters_of(ctx).busy_polls, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
-static void work_found_by_looking_costs_no_system_call(void **state)
+static void work_found_by_looking_costs_no_system_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 10 * SECOND);
@@ -148,7 +140,6 @@ static void work_found_by_looking_costs_no_system_call(void **state)
     assert_int_equal(counters.busy_polls, 63);
     assert_int_equal(counters.handler_calls, 63);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static bool poll_and_do(void *opaque)
@@ -157,13 +148,10 @@ static bool poll_and_do(void *opaque)
     return --*left == 0;
 }
 
-static void poll_callback_may_do_the_work_itself(void **state)
+static void poll_callback_may_do_the_work_itself(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixturePair pair = fixture_pair();
     int left = 3;
-    aio_context_bind(ctx);
     aio_set_fd_handler(ctx, (int)pair.a, false, NULL, NULL, poll_and_do, &left);
     fix_window(ctx, 10 * SECOND);
     assert_true(aio_poll(ctx, true));
@@ -172,7 +160,6 @@ static void poll_callback_may_do_the_work_itself(void **state)
     assert_int_equal(counters_of(ctx).handler_calls, 1);
     aio_set_fd_handler(ctx, (int)pair.a, false, NULL, NULL, NULL, NULL);
     fixture_pair_close(&pair);
-    fixture_context_free(ctx);
 }
 
 static void one_handler_that_cannot_be_looked_at_turns_it_off(void **state)
@@ -205,10 +192,8 @@ static void one_handler_that_cannot_be_looked_at_turns_it_off(void **state)
     }
 }
 
-static void work_that_is_there_comes_before_looking(void **state)
+static void work_that_is_there_comes_before_looking(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     int calls = 0;
     source_init(&source, ctx);
@@ -219,13 +204,10 @@ static void work_that_is_there_comes_before_looking(void **state)
     assert_string_equal(source.log, "");
     assert_int_equal(counters_of(ctx).waits, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
-static void call_that_does_not_block_looks_once_and_asks_the_system(void **state)
+static void call_that_does_not_block_looks_once_and_asks_the_system(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fixture_write(source.pair.b, "?", 1);
@@ -245,13 +227,10 @@ static void call_that_does_not_block_looks_once_and_asks_the_system(void **state
     assert_int_equal(counters_of(ctx).waits, waits + 1);
     assert_false(aio_poll(ctx, false));
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
-static void own_wake_up_is_no_progress_and_no_obstacle(void **state)
+static void own_wake_up_is_no_progress_and_no_obstacle(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 10 * SECOND);
@@ -266,7 +245,6 @@ static void own_wake_up_is_no_progress_and_no_obstacle(void **state)
     assert_string_equal(source.log, "bp!"); /* polling goes on after it */
     assert_int_equal(counters_of(ctx).waits, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 /* Its brackets, before a sleep. */
@@ -279,10 +257,8 @@ static void write_to_itself(Source *source)
     }
 }
 
-static void sources_tell_by_themselves_again_before_a_sleep(void **state)
+static void sources_tell_by_themselves_again_before_a_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 100000);
@@ -294,7 +270,6 @@ static void sources_tell_by_themselves_again_before_a_sleep(void **state)
     assert_true(aio_poll(ctx, true)); /* begun anew */
     assert_string_equal(source.log, "bpeprbpepr");
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void find_after_the_end(Source *source)
@@ -312,10 +287,8 @@ static bool poll_after_the_end(void *opaque)
     return source_poll(source);
 }
 
-static void work_found_after_the_end_cancels_the_sleep(void **state)
+static void work_found_after_the_end_cancels_the_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     AioHandlerOps ops = source_ops;
@@ -326,7 +299,6 @@ static void work_found_after_the_end_cancels_the_sleep(void **state)
     assert_string_equal(source.log, "bpep!");
     assert_int_equal(counters_of(ctx).sleeps, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void remove_in_look(Source *source)
@@ -336,10 +308,8 @@ static void remove_in_look(Source *source)
     }
 }
 
-static void source_removed_while_it_is_polled_gets_no_end(void **state)
+static void source_removed_while_it_is_polled_gets_no_end(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     AioTimer timer;
     int calls = 0;
@@ -357,7 +327,6 @@ static void source_removed_while_it_is_polled_gets_no_end(void **state)
     assert_true(aio_poll(ctx, true));
     assert_string_equal(source.log, "bpbp!");
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void disabled_source_is_neither_begun_nor_looked_at(void **state)
@@ -408,10 +377,8 @@ static void add_one_that_cannot_be_looked_at(Source *source)
     }
 }
 
-static void handler_added_in_a_look_ends_polling(void **state)
+static void handler_added_in_a_look_ends_polling(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 10 * SECOND);
@@ -422,7 +389,6 @@ static void handler_added_in_a_look_ends_polling(void **state)
     assert_false(aio_poll(ctx, false));
     aio_handler_remove(ctx, source.pair.b, fixture_pair_kind());
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void busy_source_does_not_starve_one_that_cannot_be_looked_at(void **state)
@@ -454,10 +420,8 @@ static bool find_nothing(void *opaque)
 }
 
 /* One that can be looked at for reading, and is ready for writing, which only the system knows. */
-static void busy_source_does_not_starve_what_a_look_does_not_find(void **state)
+static void busy_source_does_not_starve_what_a_look_does_not_find(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source busy;
     FixturePair pair = fixture_pair();
     const AioHandlerOps ops = {.size = sizeof(ops), .write = count, .poll = find_nothing};
@@ -481,26 +445,25 @@ static void busy_source_does_not_starve_what_a_look_does_not_find(void **state)
     aio_handler_remove(ctx, pair.a, fixture_pair_kind());
     fixture_pair_close(&pair);
     source_done(&busy);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(window_follows_the_rule),
-    cmocka_unit_test(window_grows_with_short_waits_and_goes_with_long_ones),
+    cmocka_unit_test_home(window_grows_with_short_waits_and_goes_with_long_ones),
     cmocka_unit_test(parameters_that_make_no_sense_are_refused),
-    cmocka_unit_test(no_window_no_look),
-    cmocka_unit_test(work_found_by_looking_costs_no_system_call),
-    cmocka_unit_test(poll_callback_may_do_the_work_itself),
+    cmocka_unit_test_home(no_window_no_look),
+    cmocka_unit_test_home(work_found_by_looking_costs_no_system_call),
+    cmocka_unit_test_home(poll_callback_may_do_the_work_itself),
     cmocka_unit_test(one_handler_that_cannot_be_looked_at_turns_it_off),
-    cmocka_unit_test(work_that_is_there_comes_before_looking),
-    cmocka_unit_test(call_that_does_not_block_looks_once_and_asks_the_system),
-    cmocka_unit_test(own_wake_up_is_no_progress_and_no_obstacle),
-    cmocka_unit_test(sources_tell_by_themselves_again_before_a_sleep),
-    cmocka_unit_test(work_found_after_the_end_cancels_the_sleep),
-    cmocka_unit_test(source_removed_while_it_is_polled_gets_no_end),
+    cmocka_unit_test_home(work_that_is_there_comes_before_looking),
+    cmocka_unit_test_home(call_that_does_not_block_looks_once_and_asks_the_system),
+    cmocka_unit_test_home(own_wake_up_is_no_progress_and_no_obstacle),
+    cmocka_unit_test_home(sources_tell_by_themselves_again_before_a_sleep),
+    cmocka_unit_test_home(work_found_after_the_end_cancels_the_sleep),
+    cmocka_unit_test_home(source_removed_while_it_is_polled_gets_no_end),
     cmocka_unit_test(disabled_source_is_neither_begun_nor_looked_at),
-    cmocka_unit_test(handler_added_in_a_look_ends_polling),
+    cmocka_unit_test_home(handler_added_in_a_look_ends_polling),
     cmocka_unit_test(busy_source_does_not_starve_one_that_cannot_be_looked_at),
-    cmocka_unit_test(busy_source_does_not_starve_what_a_look_does_not_find),
+    cmocka_unit_test_home(busy_source_does_not_starve_what_a_look_does_not_find),
 };
 TEST_MAIN(tests)

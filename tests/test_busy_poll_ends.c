@@ -5,10 +5,8 @@
  */
 #include "tests/busy_source.h"
 
-static void bh_scheduled_in_a_look_ends_it_without_a_system_call(void **state)
+static void bh_scheduled_in_a_look_ends_it_without_a_system_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     int calls = 0;
     source_init(&source, ctx);
@@ -23,13 +21,10 @@ static void bh_scheduled_in_a_look_ends_it_without_a_system_call(void **state)
     assert_int_equal(counters.notifier_writes, 0);
     aio_bh_delete(bh);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
-static void deadline_ends_it_without_a_system_call(void **state)
+static void deadline_ends_it_without_a_system_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     AioTimer timer;
     int calls = 0;
@@ -44,7 +39,6 @@ static void deadline_ends_it_without_a_system_call(void **state)
     assert_true(source.looks > 1);
     assert_int_equal(counters_of(ctx).waits, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 typedef struct Worker {
@@ -177,10 +171,8 @@ static void timer_armed_by_another_thread_while_it_looks_is_in_time(void **state
 
 /* Nesting. */
 
-static void source_that_is_always_ready_is_not_entered_twice(void **state)
+static void source_that_is_always_ready_is_not_entered_twice(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 1000);
@@ -192,7 +184,6 @@ static void source_that_is_always_ready_is_not_entered_twice(void **state)
     assert_in_range(source.deepest, 1, 2);
     assert_in_range(source.ready_calls, 5, 10);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void on_other_ready(void *opaque)
@@ -208,10 +199,8 @@ static void replace_in_look(Source *source)
     watch(source, &ops);
 }
 
-static void source_replaced_by_its_look_is_not_told_what_the_old_one_found(void **state)
+static void source_replaced_by_its_look_is_not_told_what_the_old_one_found(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 10 * SECOND);
@@ -224,7 +213,6 @@ static void source_replaced_by_its_look_is_not_told_what_the_old_one_found(void 
     assert_true(aio_poll(ctx, true));
     assert_string_equal(source.log, "bpbpX");
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 typedef struct Arming {
@@ -248,10 +236,8 @@ static void arm_nested(Source *source)
     aio_poll(source->ctx, false);
 }
 
-static void timer_armed_while_polling_is_left_is_not_forgotten(void **state)
+static void timer_armed_while_polling_is_left_is_not_forgotten(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 1000);
@@ -264,7 +250,6 @@ static void timer_armed_while_polling_is_left_is_not_forgotten(void **state)
     assert_int_equal(arming.calls, 1);
     aio_bh_delete(arming.bh);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 /* In a look, too: the window does not outlast the deadline. */
@@ -280,10 +265,8 @@ static void arm_in_look(Source *source)
     arm_timer(source->opaque);
 }
 
-static void timer_armed_in_a_look_is_in_time(void **state)
+static void timer_armed_in_a_look_is_in_time(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 30 * SECOND);
@@ -297,13 +280,10 @@ static void timer_armed_in_a_look_is_in_time(void **state)
     assert_true(fixture_now_ns() - start < 10 * SECOND);
     assert_int_equal(counters_of(ctx).notifier_writes, 0);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
-static void timer_armed_by_a_nested_iteration_in_a_look_is_in_time(void **state)
+static void timer_armed_by_a_nested_iteration_in_a_look_is_in_time(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source;
     source_init(&source, ctx);
     fix_window(ctx, 30 * SECOND);
@@ -318,7 +298,6 @@ static void timer_armed_by_a_nested_iteration_in_a_look_is_in_time(void **state)
     assert_true(fixture_now_ns() - start < 10 * SECOND);
     aio_bh_delete(arming.bh);
     source_done(&source);
-    fixture_context_free(ctx);
 }
 
 static void write_to_itself(Source *source)
@@ -338,10 +317,8 @@ static void poll_nested(Source *source)
     source->at_look = write_to_itself;
 }
 
-static void source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep(void **state)
+static void source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Source source, other;
     source_init(&source, ctx);
     source_init(&other, ctx);
@@ -352,7 +329,6 @@ static void source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sle
     assert_string_equal(source.log, "bpebpepr");
     source_done(&source);
     source_done(&other);
-    fixture_context_free(ctx);
 }
 
 typedef struct Bell {
@@ -395,12 +371,9 @@ static bool bell_poll(void *opaque)
     return ++bell->looks == bell->find_at;
 }
 
-static void brackets_of_a_notifier_get_the_notifier(void **state)
+static void brackets_of_a_notifier_get_the_notifier(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Bell bell = {.find_at = 3};
-    aio_context_bind(ctx);
     assert_int_equal(aio_notifier_init(&bell.notifier, false), 0);
     aio_set_event_notifier_poll(ctx, &bell.notifier, bell_begin, bell_end); /* not registered yet */
     aio_set_event_notifier(ctx, &bell.notifier, false, bell_read, bell_poll);
@@ -422,21 +395,20 @@ static void brackets_of_a_notifier_get_the_notifier(void **state)
     assert_string_equal(bell.log, "p");
     aio_set_event_notifier(ctx, &bell.notifier, false, NULL, NULL);
     aio_notifier_cleanup(&bell.notifier);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(bh_scheduled_in_a_look_ends_it_without_a_system_call),
-    cmocka_unit_test(deadline_ends_it_without_a_system_call),
+    cmocka_unit_test_home(bh_scheduled_in_a_look_ends_it_without_a_system_call),
+    cmocka_unit_test_home(deadline_ends_it_without_a_system_call),
     cmocka_unit_test(bh_of_another_thread_ends_it_at_once_without_system_calls),
     cmocka_unit_test(change_by_another_thread_is_noticed_and_polling_goes_on),
     cmocka_unit_test(timer_armed_by_another_thread_while_it_looks_is_in_time),
-    cmocka_unit_test(source_that_is_always_ready_is_not_entered_twice),
-    cmocka_unit_test(source_replaced_by_its_look_is_not_told_what_the_old_one_found),
-    cmocka_unit_test(timer_armed_while_polling_is_left_is_not_forgotten),
-    cmocka_unit_test(timer_armed_in_a_look_is_in_time),
-    cmocka_unit_test(timer_armed_by_a_nested_iteration_in_a_look_is_in_time),
-    cmocka_unit_test(source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep),
-    cmocka_unit_test(brackets_of_a_notifier_get_the_notifier),
+    cmocka_unit_test_home(source_that_is_always_ready_is_not_entered_twice),
+    cmocka_unit_test_home(source_replaced_by_its_look_is_not_told_what_the_old_one_found),
+    cmocka_unit_test_home(timer_armed_while_polling_is_left_is_not_forgotten),
+    cmocka_unit_test_home(timer_armed_in_a_look_is_in_time),
+    cmocka_unit_test_home(timer_armed_by_a_nested_iteration_in_a_look_is_in_time),
+    cmocka_unit_test_home(source_begun_by_a_nested_iteration_in_an_end_is_ended_before_the_sleep),
+    cmocka_unit_test_home(brackets_of_a_notifier_get_the_notifier),
 };
 TEST_MAIN(tests)

@@ -84,10 +84,8 @@ static void soonest_timeout_takes_minus_one_for_ever(void **state)
     assert_int_equal(aio_soonest_timeout(-1, INT64_MAX), INT64_MAX);
 }
 
-static void a_disabled_clock_runs_nothing_and_wakes_nobody(void **state)
+static void a_disabled_clock_runs_nothing_and_wakes_nobody(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx, AIO_CLOCK_VIRTUAL);
     aio_timer_mod_ns(&probe.timer, 0);
@@ -104,13 +102,10 @@ static void a_disabled_clock_runs_nothing_and_wakes_nobody(void **state)
     assert_true(drive(ctx, true));
     assert_int_equal(probe.runs, 1);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
-static void a_deadline_equal_to_now_is_due(void **state)
+static void a_deadline_equal_to_now_is_due(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
     probe_init(&probe, ctx, AIO_CLOCK_VIRTUAL);
@@ -122,7 +117,6 @@ static void a_deadline_equal_to_now_is_due(void **state)
     assert_true(drive(ctx, false));
     assert_int_equal(probe.ran_at, 1000);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
 static void virtual_sets_advances_and_warps(void **state)
@@ -159,10 +153,8 @@ static void virtual_sets_advances_and_warps(void **state)
     fixture_context_free(b);
 }
 
-static void set_back_in_a_callback_it_runs_none_early(void **state)
+static void set_back_in_a_callback_it_runs_none_early(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe first, second;
     aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
     probe_init(&first, ctx, AIO_CLOCK_VIRTUAL);
@@ -178,13 +170,10 @@ static void set_back_in_a_callback_it_runs_none_early(void **state)
     assert_true(drive(ctx, false));
     assert_int_equal(second.ran_at, 20);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
-static void deadlines_pass_over_attributes(void **state)
+static void deadlines_pass_over_attributes(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     AioTimer external;
     aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
@@ -207,13 +196,10 @@ static void deadlines_pass_over_attributes(void **state)
     assert_int_equal(aio_clock_deadline_ns(AIO_CLOCK_VIRTUAL, AIO_TIMER_EXTERNAL), -1);
     aio_timer_free(made);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
-static void virtual_rt_stands_while_disabled(void **state)
+static void virtual_rt_stands_while_disabled(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx, AIO_CLOCK_VIRTUAL_RT);
     int64_t before = aio_clock_get_ns(AIO_CLOCK_VIRTUAL_RT);
@@ -232,7 +218,6 @@ static void virtual_rt_stands_while_disabled(void **state)
     assert_true(probe.ran_at >= stood_at + 2 * MS);
     assert_true(fixture_now_ns() - enabled_at >= 2 * MS);
     assert_true(aio_clock_get_ns(AIO_CLOCK_VIRTUAL_RT) - stood_at <= fixture_now_ns() - enabled_at);
-    fixture_context_free(ctx);
 }
 
 /* The wall clock of the tests below. */
@@ -243,10 +228,8 @@ static int64_t read_wall(void)
     return wall;
 }
 
-static void host_follows_jumps_of_the_wall_clock(void **state)
+static void host_follows_jumps_of_the_wall_clock(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     aio__clock_override(AIO_CLOCK_HOST, read_wall);
     int64_t base = aio_clock_get_ns(AIO_CLOCK_HOST);
@@ -263,7 +246,6 @@ static void host_follows_jumps_of_the_wall_clock(void **state)
     assert_true(drive(ctx, true));
     assert_int_equal(probe.ran_at, base + 10 * MS);
     aio__clock_override(AIO_CLOCK_HOST, NULL);
-    fixture_context_free(ctx);
 }
 
 static void jump_soon(void *opaque)
@@ -292,10 +274,8 @@ static void host_notices_a_jump_while_asleep(void **state)
     fixture_context_free(ctx);
 }
 
-static void host_is_the_wall_clock(void **state)
+static void host_is_the_wall_clock(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     int64_t now = aio_clock_get_ns(AIO_CLOCK_HOST);
     assert_true(now > INT64_C(1577836800) * SECOND); /* 2020 */
@@ -303,7 +283,6 @@ static void host_is_the_wall_clock(void **state)
     aio_timer_mod_ns(&probe.timer, now + 2 * MS);
     assert_true(drive(ctx, true));
     assert_true(probe.ran_at >= now + 2 * MS);
-    fixture_context_free(ctx);
 }
 
 static void run_until_stopped(void *opaque)
@@ -399,10 +378,8 @@ static void wait_for_disabling(void *opaque)
     }
 }
 
-static void disabled_during_a_run_it_runs_no_further_callback(void **state)
+static void disabled_during_a_run_it_runs_no_further_callback(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureThread *thread = NULL;
     AioTimer first;
     Probe second;
@@ -417,7 +394,6 @@ static void disabled_during_a_run_it_runs_no_further_callback(void **state)
     assert_true(aio_timer_pending(&second.timer));
     aio_timer_del(&second.timer);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
 static void disable_own(void *opaque)
@@ -438,10 +414,8 @@ static void disabling_a_clock_from_its_own_callback_is_fatal(void **state)
     assert_true(fixture_dies(disable_own, NULL, "VIRTUAL"));
 }
 
-static void disabling_a_clock_from_another_ones_callback(void **state)
+static void disabling_a_clock_from_another_ones_callback(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe realtime, victim;
     aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
     probe_init(&realtime, ctx, AIO_CLOCK_REALTIME);
@@ -454,7 +428,6 @@ static void disabling_a_clock_from_another_ones_callback(void **state)
     assert_int_equal(victim.runs, 0);
     aio_timer_del(&victim.timer);
     virtual_reset();
-    fixture_context_free(ctx);
 }
 
 static void each_context_runs_its_own_timers(void **state)
@@ -482,20 +455,20 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(numbers_and_states_at_the_start),
     cmocka_unit_test(realtime_goes_on),
     cmocka_unit_test(soonest_timeout_takes_minus_one_for_ever),
-    cmocka_unit_test(a_disabled_clock_runs_nothing_and_wakes_nobody),
-    cmocka_unit_test(a_deadline_equal_to_now_is_due),
+    cmocka_unit_test_home(a_disabled_clock_runs_nothing_and_wakes_nobody),
+    cmocka_unit_test_home(a_deadline_equal_to_now_is_due),
     cmocka_unit_test(virtual_sets_advances_and_warps),
-    cmocka_unit_test(set_back_in_a_callback_it_runs_none_early),
-    cmocka_unit_test(deadlines_pass_over_attributes),
-    cmocka_unit_test(virtual_rt_stands_while_disabled),
-    cmocka_unit_test(host_follows_jumps_of_the_wall_clock),
+    cmocka_unit_test_home(set_back_in_a_callback_it_runs_none_early),
+    cmocka_unit_test_home(deadlines_pass_over_attributes),
+    cmocka_unit_test_home(virtual_rt_stands_while_disabled),
+    cmocka_unit_test_home(host_follows_jumps_of_the_wall_clock),
     cmocka_unit_test(host_notices_a_jump_while_asleep),
-    cmocka_unit_test(host_is_the_wall_clock),
+    cmocka_unit_test_home(host_is_the_wall_clock),
     cmocka_unit_test(moving_virtual_wakes_a_sleeping_loop),
     cmocka_unit_test(disabling_waits_for_callbacks),
-    cmocka_unit_test(disabled_during_a_run_it_runs_no_further_callback),
+    cmocka_unit_test_home(disabled_during_a_run_it_runs_no_further_callback),
     cmocka_unit_test(disabling_a_clock_from_its_own_callback_is_fatal),
-    cmocka_unit_test(disabling_a_clock_from_another_ones_callback),
+    cmocka_unit_test_home(disabling_a_clock_from_another_ones_callback),
     cmocka_unit_test(each_context_runs_its_own_timers),
 };
 

@@ -37,11 +37,8 @@ static void take(void *opaque)
     taker->ended = true;
 }
 
-static void zero_is_a_free_mutex(void **state)
+static void zero_is_a_free_mutex(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     AioCoMutex zero;
     memset(&zero, 0, sizeof(zero));
     AioCoMutex made;
@@ -54,15 +51,11 @@ static void zero_is_a_free_mutex(void **state)
     start(ctx, take, &b);
     assert_true(a.ended && b.ended);
     assert_int_equal(used, 2);
-    fixture_context_free(ctx);
 }
 
-static void waiters_get_it_in_the_order_of_their_coming(void **state)
+static void waiters_get_it_in_the_order_of_their_coming(AioContext *ctx)
 {
-    (void)state;
     enum { N = 10 };
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     AioCoMutex mutex = {0};
     int log[N], used = 0;
     Taker takers[N];
@@ -78,7 +71,6 @@ static void waiters_get_it_in_the_order_of_their_coming(void **state)
         assert_true(takers[i].ended);
     }
     assert_int_equal(used, N);
-    fixture_context_free(ctx);
 }
 
 static void try_to_take(void *opaque)
@@ -91,11 +83,8 @@ static void try_to_take(void *opaque)
     taker->ended = true;
 }
 
-static void trylock_takes_it_only_where_it_is_free(void **state)
+static void trylock_takes_it_only_where_it_is_free(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     AioCoMutex mutex = {0};
     int log[1], used = 0;
     Taker holder = {.mutex = &mutex, .log = log, .used = &used, .yields = true};
@@ -107,7 +96,6 @@ static void trylock_takes_it_only_where_it_is_free(void **state)
     aio_co_enter(ctx, holder.co);
     start(ctx, try_to_take, &third);
     assert_true(third.got_by_trylock);
-    fixture_context_free(ctx);
 }
 
 typedef struct Handover {
@@ -137,11 +125,8 @@ static void second_taker(void *opaque)
     aio_co_mutex_unlock(&handover->mutex);
 }
 
-static void unlock_hands_over_and_the_waiter_runs_later(void **state)
+static void unlock_hands_over_and_the_waiter_runs_later(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     Handover handover = {.seen_after_unlock = -1};
     start(ctx, unlock_and_look, &handover);
     start(ctx, second_taker, &handover);
@@ -149,7 +134,6 @@ static void unlock_hands_over_and_the_waiter_runs_later(void **state)
     assert_int_equal(handover.seen_after_unlock, 0);
     assert_false(handover.overtook);
     assert_int_equal(handover.second_got_it, 1);
-    fixture_context_free(ctx);
 }
 
 static void mutexes_work_without_a_context(void **state)
@@ -254,10 +238,10 @@ static void coroutines_that_move_between_contexts_share_a_counter(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(zero_is_a_free_mutex),
-    cmocka_unit_test(waiters_get_it_in_the_order_of_their_coming),
-    cmocka_unit_test(trylock_takes_it_only_where_it_is_free),
-    cmocka_unit_test(unlock_hands_over_and_the_waiter_runs_later),
+    cmocka_unit_test_home(zero_is_a_free_mutex),
+    cmocka_unit_test_home(waiters_get_it_in_the_order_of_their_coming),
+    cmocka_unit_test_home(trylock_takes_it_only_where_it_is_free),
+    cmocka_unit_test_home(unlock_hands_over_and_the_waiter_runs_later),
     cmocka_unit_test(mutexes_work_without_a_context),
     cmocka_unit_test(contexts_share_a_counter),
     cmocka_unit_test(coroutines_that_move_between_contexts_share_a_counter),

@@ -50,13 +50,10 @@ static void pool_co(void *opaque)
     --*w->left;
 }
 
-static void coroutine_yields_while_a_worker_works(void **state)
+static void coroutine_yields_while_a_worker_works(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int left = 1;
     Work w = {.ret = -123, .left = &left};
-    aio_context_bind(ctx);
     run_co(ctx, pool_co, &w);
     assert_int_equal(left, 1);
     while (left) {
@@ -67,17 +64,13 @@ static void coroutine_yields_while_a_worker_works(void **state)
     assert_ptr_equal(w.before, &here);
     assert_ptr_equal(w.after, &here);
     assert_ptr_equal(w.context, ctx);
-    fixture_context_free(ctx);
 }
 
-static void many_coroutines_wait_for_workers_at_once(void **state)
+static void many_coroutines_wait_for_workers_at_once(AioContext *ctx)
 {
-    (void)state;
     enum { N = 500 };
     static Work w[N];
-    AioContext *ctx = fixture_context();
     int left = N;
-    aio_context_bind(ctx);
     for (int i = 0; i < N; i++) {
         w[i] = (Work){.ret = i, .left = &left};
         run_co(ctx, pool_co, &w[i]);
@@ -88,7 +81,6 @@ static void many_coroutines_wait_for_workers_at_once(void **state)
     for (int i = 0; i < N; i++) {
         assert_int_equal(w[i].result, i);
     }
-    fixture_context_free(ctx);
 }
 
 /* One coroutine that does all that a file can do. */
@@ -121,14 +113,11 @@ static void file_co(void *opaque)
     w->done = true;
 }
 
-static void every_file_request_has_a_form_that_yields(void **state)
+static void every_file_request_has_a_form_that_yields(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     FileWork w = {.file = aio_file_open(ctx, name.path, RW, NULL)};
     assert_non_null(w.file);
-    aio_context_bind(ctx);
     run_co(ctx, file_co, &w);
     while (!w.done) {
         drive(ctx, true);
@@ -143,7 +132,6 @@ static void every_file_request_has_a_form_that_yields(void **state)
     assert_memory_equal(w.in, "from\0a coroutine", 16);
     aio_file_close(w.file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void read_only_co(void *opaque)
@@ -154,20 +142,16 @@ static void read_only_co(void *opaque)
     w->done = true;
 }
 
-static void refused_request_is_the_result_without_a_yield(void **state)
+static void refused_request_is_the_result_without_a_yield(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     FileWork w = {.file = aio_file_open(ctx, name.path, AIO_FILE_READ, NULL)};
     assert_non_null(w.file);
-    aio_context_bind(ctx);
     run_co(ctx, read_only_co, &w);
     assert_true(w.done);
     assert_int_equal(w.results[0], -EBADF);
     aio_file_close(w.file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 /* A coroutine that moves between two contexts in two threads and works in each. */
@@ -225,10 +209,10 @@ static void coroutine_goes_on_in_the_context_that_it_moved_to(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(coroutine_yields_while_a_worker_works),
-    cmocka_unit_test(many_coroutines_wait_for_workers_at_once),
-    cmocka_unit_test(every_file_request_has_a_form_that_yields),
-    cmocka_unit_test(refused_request_is_the_result_without_a_yield),
+    cmocka_unit_test_home(coroutine_yields_while_a_worker_works),
+    cmocka_unit_test_home(many_coroutines_wait_for_workers_at_once),
+    cmocka_unit_test_home(every_file_request_has_a_form_that_yields),
+    cmocka_unit_test_home(refused_request_is_the_result_without_a_yield),
     cmocka_unit_test(coroutine_goes_on_in_the_context_that_it_moved_to),
 };
 TEST_MAIN(tests)

@@ -44,10 +44,8 @@ static Runner runner(AioCoroutineFunc *entry, Runner *r, CoLog *log, char name)
     return (Runner){.co = co_make(entry, r), .log = log, .name = name};
 }
 
-static void scheduled_ones_run_in_the_next_iteration_first_scheduled_first(void **state)
+static void scheduled_ones_run_in_the_next_iteration_first_scheduled_first(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     CoLog log = {""};
     Runner r[5];
     for (int i = 0; i < 5; i++) {
@@ -62,7 +60,6 @@ static void scheduled_ones_run_in_the_next_iteration_first_scheduled_first(void 
         assert_ptr_equal(r[i].current, ctx);
     }
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
 static void schedule_the_partner(void *opaque)
@@ -73,10 +70,8 @@ static void schedule_the_partner(void *opaque)
     note_run(r);
 }
 
-static void what_a_scheduled_one_schedules_runs_in_the_iteration_after(void **state)
+static void what_a_scheduled_one_schedules_runs_in_the_iteration_after(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     CoLog log = {""};
     Runner a, b, c;
     a = runner(schedule_the_partner, &a, &log, 'a');
@@ -89,7 +84,6 @@ static void what_a_scheduled_one_schedules_runs_in_the_iteration_after(void **st
     assert_string_equal(log.text, "aac");
     assert_true(drive(ctx, true));
     assert_string_equal(log.text, "aacb");
-    fixture_context_free(ctx);
 }
 
 static void reschedule_and_count(void *opaque)
@@ -102,10 +96,8 @@ static void reschedule_and_count(void *opaque)
     }
 }
 
-static void one_that_schedules_itself_runs_once_an_iteration_and_counts_as_progress(void **state)
+static void one_that_schedules_itself_runs_once_an_iteration_and_counts_as_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Runner r = runner(reschedule_and_count, &r, NULL, 'r');
     aio_co_schedule(ctx, r.co);
     for (int i = 1; i <= 100; i++) {
@@ -114,13 +106,10 @@ static void one_that_schedules_itself_runs_once_an_iteration_and_counts_as_progr
     }
     assert_true(drive(ctx, true)); /* it ends */
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
-static void resumes_are_counted(void **state)
+static void resumes_are_counted(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Runner r = runner(reschedule_and_count, &r, NULL, 'r');
     aio_co_schedule(ctx, r.co);
     while (drive(ctx, false)) {
@@ -129,7 +118,6 @@ static void resumes_are_counted(void **state)
     AioContextInfo info = {.size = sizeof(info)};
     aio_context_info(ctx, &info);
     assert_int_equal(info.counters.co_resumes, 101);
-    fixture_context_free(ctx);
 }
 
 typedef struct Later {
@@ -221,11 +209,8 @@ static void a_wake_goes_to_the_context_that_it_ran_in_last(void **state)
     fixture_context_free(b);
 }
 
-static void enter_at_home_is_at_once(void **state)
+static void enter_at_home_is_at_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     Runner r = runner(run_twice, &r, NULL, 'r');
     aio_co_enter(ctx, r.co);
     assert_int_equal(r.runs, 1);
@@ -233,7 +218,6 @@ static void enter_at_home_is_at_once(void **state)
     aio_co_wake(r.co);
     assert_int_equal(r.runs, 2);
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
 static void enter_the_partner(void *opaque)
@@ -246,11 +230,8 @@ static void enter_the_partner(void *opaque)
     note_run(r);
 }
 
-static void enter_at_home_inside_a_coroutine_is_when_that_one_yields(void **state)
+static void enter_at_home_inside_a_coroutine_is_when_that_one_yields(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     CoLog log = {""};
     Runner a, b;
     a = runner(enter_the_partner, &a, &log, 'a');
@@ -264,7 +245,6 @@ static void enter_at_home_inside_a_coroutine_is_when_that_one_yields(void **stat
     aio_co_enter(ctx, b.co);
     assert_string_equal(log.text, "aabab");
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
 static void enter_elsewhere_schedules_it_there(void **state)
@@ -290,11 +270,8 @@ static void enter_elsewhere_schedules_it_there(void **state)
     fixture_context_free(there);
 }
 
-static void it_remembers_the_context_given_not_that_of_the_thread(void **state)
+static void it_remembers_the_context_given_not_that_of_the_thread(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     Runner r = runner(run_twice, &r, NULL, 'r');
     aio_co_enter(NULL, r.co);
     assert_int_equal(r.runs, 1);
@@ -303,7 +280,6 @@ static void it_remembers_the_context_given_not_that_of_the_thread(void **state)
     aio_co_wake(r.co); /* to where it can be woken at all */
     assert_int_equal(r.runs, 2);
     assert_ptr_equal(r.ctx, ctx);
-    fixture_context_free(ctx);
 }
 
 /* Every kind of callback is outside of coroutines: it enters at once. */
@@ -489,10 +465,8 @@ static void die_by_ending_scheduled(void *ctx)
     aio_co_enter(ctx, aio_co_create(return_scheduled, ctx));
 }
 
-static void what_is_scheduled_can_not_be_scheduled_woken_or_entered_or_end(void **state)
+static void what_is_scheduled_can_not_be_scheduled_woken_or_entered_or_end(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     static const char by_schedule[] = "is scheduled already, by aio_co_schedule";
     assert_true(fixture_dies(die_by_scheduling_twice, ctx, "aio_co_enter: coroutine 0x"));
     assert_true(fixture_dies(die_by_scheduling_twice, ctx, by_schedule));
@@ -502,7 +476,6 @@ static void what_is_scheduled_can_not_be_scheduled_woken_or_entered_or_end(void 
     assert_true(fixture_dies(die_by_waking_a_scheduled_one, ctx, by_schedule));
     assert_true(fixture_dies(die_by_ending_scheduled, ctx, "the end of a coroutine: coroutine 0x"));
     assert_true(fixture_dies(die_by_ending_scheduled, ctx, by_schedule));
-    fixture_context_free(ctx);
 }
 
 static void poll_it(void *ctx)
@@ -516,12 +489,9 @@ static void die_by_polling_inside(void *ctx)
     drive(ctx, false);
 }
 
-static void running_a_loop_inside_a_coroutine_is_fatal(void **state)
+static void running_a_loop_inside_a_coroutine_is_fatal(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     assert_true(fixture_dies(die_by_polling_inside, ctx, "inside a coroutine, context 'test'"));
-    fixture_context_free(ctx);
 }
 
 static void die_by_freeing_the_context(void *opaque)
@@ -540,22 +510,22 @@ static void freeing_a_context_with_a_scheduled_coroutine_is_fatal(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(scheduled_ones_run_in_the_next_iteration_first_scheduled_first),
-    cmocka_unit_test(what_a_scheduled_one_schedules_runs_in_the_iteration_after),
-    cmocka_unit_test(one_that_schedules_itself_runs_once_an_iteration_and_counts_as_progress),
-    cmocka_unit_test(resumes_are_counted),
+    cmocka_unit_test_home(scheduled_ones_run_in_the_next_iteration_first_scheduled_first),
+    cmocka_unit_test_home(what_a_scheduled_one_schedules_runs_in_the_iteration_after),
+    cmocka_unit_test_home(one_that_schedules_itself_runs_once_an_iteration_and_counts_as_progress),
+    cmocka_unit_test_home(resumes_are_counted),
     cmocka_unit_test(a_blocking_call_ends_when_a_plain_thread_schedules_one),
     cmocka_unit_test(woken_by_a_plain_thread_it_runs_in_its_own_context),
     cmocka_unit_test(entered_by_a_plain_thread_it_runs_in_the_given_context),
     cmocka_unit_test(a_wake_goes_to_the_context_that_it_ran_in_last),
-    cmocka_unit_test(enter_at_home_is_at_once),
-    cmocka_unit_test(enter_at_home_inside_a_coroutine_is_when_that_one_yields),
+    cmocka_unit_test_home(enter_at_home_is_at_once),
+    cmocka_unit_test_home(enter_at_home_inside_a_coroutine_is_when_that_one_yields),
     cmocka_unit_test(enter_elsewhere_schedules_it_there),
-    cmocka_unit_test(it_remembers_the_context_given_not_that_of_the_thread),
+    cmocka_unit_test_home(it_remembers_the_context_given_not_that_of_the_thread),
     cmocka_unit_test(callbacks_of_every_kind_enter_at_once),
     cmocka_unit_test(a_wake_from_another_thread_may_come_before_the_yield),
-    cmocka_unit_test(what_is_scheduled_can_not_be_scheduled_woken_or_entered_or_end),
-    cmocka_unit_test(running_a_loop_inside_a_coroutine_is_fatal),
+    cmocka_unit_test_home(what_is_scheduled_can_not_be_scheduled_woken_or_entered_or_end),
+    cmocka_unit_test_home(running_a_loop_inside_a_coroutine_is_fatal),
     cmocka_unit_test(freeing_a_context_with_a_scheduled_coroutine_is_fatal),
 };
 TEST_MAIN(tests)

@@ -179,10 +179,8 @@ static void read_outside(void *opaque)
     fixture_read(outside->pair.a, &byte, 1);
 }
 
-static void quiet_means_no_outside_handler_and_nothing_left_to_do(void **state)
+static void quiet_means_no_outside_handler_and_nothing_left_to_do(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int calls = 0;
     Outside outside = {.pair = fixture_pair()}, inside = {.pair = fixture_pair()};
     aio_set_fd_handler(ctx, (int)outside.pair.a, true, read_outside, NULL, NULL, &outside);
@@ -209,7 +207,6 @@ static void quiet_means_no_outside_handler_and_nothing_left_to_do(void **state)
     aio_set_fd_handler(ctx, (int)inside.pair.a, false, NULL, NULL, NULL, NULL);
     fixture_pair_close(&outside.pair);
     fixture_pair_close(&inside.pair);
-    fixture_context_free(ctx);
 }
 
 typedef struct Slow {
@@ -286,11 +283,8 @@ static void on_error(AioContext *ctx, const AioError *error, void *opaque)
     told->ctx = ctx;
 }
 
-static void somebody_can_be_told_of_each_error(void **state)
+static void somebody_can_be_told_of_each_error(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     Told told = {.times = 0};
     aio_context_set_error_func(ctx, on_error, &told);
     aio_set_fd_handler(ctx, -7, false, count, NULL, NULL, NULL);
@@ -302,7 +296,6 @@ static void somebody_can_be_told_of_each_error(void **state)
     aio_set_fd_handler(ctx, -9, false, count, NULL, NULL, NULL);
     assert_int_equal(atomic_load(&told.times), 2);
     aio_error_free(aio_context_take_error(ctx));
-    fixture_context_free(ctx);
 }
 
 enum { MISTAKES = 2000 };
@@ -343,10 +336,8 @@ static void errors_of_other_threads_meet_a_change_of_who_is_told(void **state)
     fixture_context_free(ctx);
 }
 
-static void info_is_filled_in_as_far_as_the_caller_knows_it(void **state)
+static void info_is_filled_in_as_far_as_the_caller_knows_it(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info;
     memset(&info, 0x55, sizeof(info));
     info.size = offsetof(AioContextInfo, pollers_refused);
@@ -363,7 +354,6 @@ static void info_is_filled_in_as_far_as_the_caller_knows_it(void **state)
     aio_context_info(ctx, &grown.info);
     assert_string_equal(grown.info.pollers_refused, "");
     assert_int_equal(grown.later, 77);
-    fixture_context_free(ctx);
 }
 
 static void fire(void *opaque)
@@ -371,14 +361,11 @@ static void fire(void *opaque)
     ++*(int *)opaque;
 }
 
-static void counters_count_what_happens(void **state)
+static void counters_count_what_happens(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int calls = 0;
     Outside outside = {.pair = fixture_pair()};
     AioTimer timer;
-    aio_context_bind(ctx);
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, fire, &calls);
     aio_timer_mod(&timer, 1);
     aio_set_fd_handler(ctx, (int)outside.pair.a, true, read_outside, NULL, NULL, &outside);
@@ -403,7 +390,6 @@ static void counters_count_what_happens(void **state)
     assert_int_equal(info_of(ctx).counters.interest_updates, 2);
     assert_int_equal(info_of(ctx).handlers, 0);
     fixture_pair_close(&outside.pair);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -412,12 +398,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(stop_by_another_thread_ends_every_run),
     cmocka_unit_test(stop_ends_no_run_of_another_context),
     cmocka_unit_test(thread_is_stopped_at_any_moment),
-    cmocka_unit_test(quiet_means_no_outside_handler_and_nothing_left_to_do),
+    cmocka_unit_test_home(quiet_means_no_outside_handler_and_nothing_left_to_do),
     cmocka_unit_test(quiet_waits_for_requests_in_flight),
     cmocka_unit_test(errors_without_a_result_are_recorded_and_the_first_is_kept),
-    cmocka_unit_test(somebody_can_be_told_of_each_error),
+    cmocka_unit_test_home(somebody_can_be_told_of_each_error),
     cmocka_unit_test(errors_of_other_threads_meet_a_change_of_who_is_told),
-    cmocka_unit_test(info_is_filled_in_as_far_as_the_caller_knows_it),
-    cmocka_unit_test(counters_count_what_happens),
+    cmocka_unit_test_home(info_is_filled_in_as_far_as_the_caller_knows_it),
+    cmocka_unit_test_home(counters_count_what_happens),
 };
 TEST_MAIN(tests)

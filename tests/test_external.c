@@ -7,10 +7,8 @@
 
 #include "tests/probe.h"
 
-static void disabling_nests_and_is_counted(void **state)
+static void disabling_nests_and_is_counted(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     assert_false(aio_external_disabled(ctx));
     assert_true(aio_node_check(ctx, true));
     aio_disable_external(ctx);
@@ -24,7 +22,6 @@ static void disabling_nests_and_is_counted(void **state)
     aio_enable_external(ctx);
     assert_false(aio_external_disabled(ctx));
     assert_true(aio_node_check(ctx, true));
-    fixture_context_free(ctx);
 }
 
 static void enable_once_too_often(void *opaque)
@@ -42,10 +39,8 @@ static void enabling_once_too_often_is_an_assertion(void **state)
     assert_true(fixture_aborts(enable_once_too_often, NULL));
 }
 
-static void disabled_handlers_rest_and_are_served_afterwards(void **state)
+static void disabled_handlers_rest_and_are_served_afterwards(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe outside, inside;
     probe_open(&outside, ctx);
     probe_set(&outside, PROBE_READ | PROBE_WRITE, AIO_HANDLER_EXTERNAL);
@@ -68,7 +63,6 @@ static void disabled_handlers_rest_and_are_served_afterwards(void **state)
     }
     probe_close(&outside);
     probe_close(&inside);
-    fixture_context_free(ctx);
 }
 
 static int cleared;
@@ -78,10 +72,8 @@ static void clear(AioNotifier *notifier)
     cleared += aio_notifier_test_and_clear(notifier);
 }
 
-static void disabled_notifier_stays_set(void **state)
+static void disabled_notifier_stays_set(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioNotifier notifier;
     assert_int_equal(aio_notifier_init(&notifier, false), 0);
     aio_set_event_notifier(ctx, &notifier, true, clear, NULL);
@@ -96,7 +88,6 @@ static void disabled_notifier_stays_set(void **state)
     assert_int_equal(cleared, 1);
     aio_set_event_notifier(ctx, &notifier, true, NULL, NULL);
     aio_notifier_cleanup(&notifier);
-    fixture_context_free(ctx);
 }
 
 static void enable_soon(void *opaque)
@@ -105,10 +96,8 @@ static void enable_soon(void *opaque)
     aio_enable_external(opaque);
 }
 
-static void enabling_in_another_thread_wakes_the_loop(void **state)
+static void enabling_in_another_thread_wakes_the_loop(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ, AIO_HANDLER_EXTERNAL);
@@ -121,7 +110,6 @@ static void enabling_in_another_thread_wakes_the_loop(void **state)
         fixture_thread_join(thread);
     }
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void disable_and_ping_soon(void *opaque)
@@ -134,10 +122,8 @@ static void disable_and_ping_soon(void *opaque)
     aio_notify(probe->ctx);
 }
 
-static void handler_disabled_in_another_thread_neither_runs_nor_spins(void **state)
+static void handler_disabled_in_another_thread_neither_runs_nor_spins(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ, AIO_HANDLER_EXTERNAL);
@@ -152,7 +138,6 @@ static void handler_disabled_in_another_thread_neither_runs_nor_spins(void **sta
     assert_true(drive(ctx, false));
     assert_int_equal(a.reads, 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void disable_from_bh(void *opaque)
@@ -160,10 +145,8 @@ static void disable_from_bh(void *opaque)
     aio_disable_external(opaque);
 }
 
-static void handlers_disabled_after_the_wait_rest(void **state)
+static void handlers_disabled_after_the_wait_rest(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, edge;
     probe_open(&a, ctx);
     probe_open(&edge, ctx);
@@ -182,7 +165,6 @@ static void handlers_disabled_after_the_wait_rest(void **state)
     assert_int_equal(edge.reads, 1);
     probe_close(&a);
     probe_close(&edge);
-    fixture_context_free(ctx);
 }
 
 static void disable_here(Probe *probe)
@@ -197,10 +179,8 @@ static void enable_where_disabled(Probe *probe)
     }
 }
 
-static void read_callback_that_disables_puts_off_the_write(void **state)
+static void read_callback_that_disables_puts_off_the_write(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_open(&b, ctx);
@@ -225,13 +205,10 @@ static void read_callback_that_disables_puts_off_the_write(void **state)
     assert_int_equal(a.writes, 1);
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
-static void registering_while_disabled_follows_the_flag(void **state)
+static void registering_while_disabled_follows_the_flag(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_open(&b, ctx);
@@ -259,13 +236,10 @@ static void registering_while_disabled_follows_the_flag(void **state)
     aio_enable_external(ctx);
     assert_false(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void disabled_handler_is_not_busy_polled(void **state)
+static void disabled_handler_is_not_busy_polled(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_open(&b, ctx);
@@ -292,7 +266,6 @@ static void disabled_handler_is_not_busy_polled(void **state)
     assert_int_equal(a.polls, 2);
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
 typedef struct Disabler {
@@ -343,13 +316,10 @@ static void disabling_does_not_wait_for_a_callback_that_runs(void **state)
     fixture_context_free(ctx);
 }
 
-static void handler_set_while_disabled_is_served_though_no_iteration_saw_that(void **state)
+static void handler_set_while_disabled_is_served_though_no_iteration_saw_that(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
-    aio_context_bind(ctx);
     probe_ping(&a);
     for (int i = 1; i <= 2; i++) { /* new, and replaced */
         aio_disable_external(ctx);
@@ -360,21 +330,20 @@ static void handler_set_while_disabled_is_served_though_no_iteration_saw_that(vo
         probe_ping(&a);
     }
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(disabling_nests_and_is_counted),
+    cmocka_unit_test_home(disabling_nests_and_is_counted),
     cmocka_unit_test(enabling_once_too_often_is_an_assertion),
-    cmocka_unit_test(disabled_handlers_rest_and_are_served_afterwards),
-    cmocka_unit_test(disabled_notifier_stays_set),
-    cmocka_unit_test(enabling_in_another_thread_wakes_the_loop),
-    cmocka_unit_test(handler_disabled_in_another_thread_neither_runs_nor_spins),
-    cmocka_unit_test(handlers_disabled_after_the_wait_rest),
-    cmocka_unit_test(read_callback_that_disables_puts_off_the_write),
-    cmocka_unit_test(registering_while_disabled_follows_the_flag),
-    cmocka_unit_test(handler_set_while_disabled_is_served_though_no_iteration_saw_that),
-    cmocka_unit_test(disabled_handler_is_not_busy_polled),
+    cmocka_unit_test_home(disabled_handlers_rest_and_are_served_afterwards),
+    cmocka_unit_test_home(disabled_notifier_stays_set),
+    cmocka_unit_test_home(enabling_in_another_thread_wakes_the_loop),
+    cmocka_unit_test_home(handler_disabled_in_another_thread_neither_runs_nor_spins),
+    cmocka_unit_test_home(handlers_disabled_after_the_wait_rest),
+    cmocka_unit_test_home(read_callback_that_disables_puts_off_the_write),
+    cmocka_unit_test_home(registering_while_disabled_follows_the_flag),
+    cmocka_unit_test_home(handler_set_while_disabled_is_served_though_no_iteration_saw_that),
+    cmocka_unit_test_home(disabled_handler_is_not_busy_polled),
     cmocka_unit_test(disabling_does_not_wait_for_a_callback_that_runs),
 };
 TEST_MAIN(tests)

@@ -7,12 +7,10 @@
 
 #include "tests/file_help.h"
 
-static void what_is_written_is_read_and_in_the_file(void **state)
+static void what_is_written_is_read_and_in_the_file(AioContext *ctx)
 {
-    (void)state;
     enum { SIZE = 200000 };
     static char out[SIZE], in[SIZE];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     file_fill(out, SIZE, 1);
@@ -25,13 +23,10 @@ static void what_is_written_is_read_and_in_the_file(void **state)
     assert_int_equal(aio_file_size(file), SIZE + 777);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void hot_read_completes_after_the_call(void **state)
+static void hot_read_completes_after_the_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     fixture_file_store(&name, "hot", 3, 0);
     AioFile *file = file_open_ok(ctx, name.path, AIO_FILE_READ);
@@ -42,16 +37,13 @@ static void hot_read_completes_after_the_call(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void more_pieces_than_the_system_takes_are_split(void **state)
+static void more_pieces_than_the_system_takes_are_split(AioContext *ctx)
 {
-    (void)state;
     enum { N = 5000, LEN = 7 };
     static char out[N * LEN], in[N * LEN];
     static AioIoVec pieces[2 * N];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     file_fill(out, sizeof(out), 2);
@@ -67,17 +59,14 @@ static void more_pieces_than_the_system_takes_are_split(void **state)
     assert_memory_equal(in, out, sizeof(in));
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 /* One byte among more empty pieces than the system takes, in front of it, behind, or both. */
-static void empty_pieces_count_for_nothing(void **state)
+static void empty_pieces_count_for_nothing(AioContext *ctx)
 {
-    (void)state;
     enum { N = 3000 };
     static AioIoVec pieces[N];
     const int places[] = {0, 1, 1023, 1024, 1500, N - 1};
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     for (int i = 0; i < 6; i++) {
@@ -91,15 +80,12 @@ static void empty_pieces_count_for_nothing(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void array_of_pieces_is_free_after_the_call(void **state)
+static void array_of_pieces_is_free_after_the_call(AioContext *ctx)
 {
-    (void)state;
     enum { N = 20, LEN = 4096 };
     static char in[N * LEN], out[N * LEN];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     file_fill(out, sizeof(out), 3);
     fixture_file_store(&name, out, sizeof(out), 0);
@@ -119,14 +105,11 @@ static void array_of_pieces_is_free_after_the_call(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void read_is_short_only_at_the_end_of_the_file(void **state)
+static void read_is_short_only_at_the_end_of_the_file(AioContext *ctx)
 {
-    (void)state;
     char buffer[100];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(1000);
     AioFile *file = file_open_ok(ctx, name.path, AIO_FILE_READ);
     assert_int_equal(file_read(ctx, file, buffer, 100, 900), 100);
@@ -135,15 +118,12 @@ static void read_is_short_only_at_the_end_of_the_file(void **state)
     assert_int_equal(file_read(ctx, file, buffer, 100, INT64_C(1) << 40), 0);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void requests_for_nothing_complete_with_nothing(void **state)
+static void requests_for_nothing_complete_with_nothing(AioContext *ctx)
 {
-    (void)state;
     char byte;
     AioIoVec empty = {.base = &byte, .len = 0};
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(10);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     assert_int_equal(file_readv(ctx, file, &empty, 1, 0), 0);
@@ -159,13 +139,10 @@ static void requests_for_nothing_complete_with_nothing(void **state)
     assert_int_equal(d.ret, 0);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void flushes_and_durable_writes_succeed(void **state)
+static void flushes_and_durable_writes_succeed(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     assert_int_equal(file_write(ctx, file, "durable", 7, 0, AIO_FILE_FUA), 7);
@@ -176,7 +153,6 @@ static void flushes_and_durable_writes_succeed(void **state)
     assert_int_equal(file_zero(ctx, file, 0, 3, AIO_FILE_FUA), 0);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void zeroes_replace_data_with_every_flag(void **state)
@@ -203,12 +179,10 @@ static void zeroes_replace_data_with_every_flag(void **state)
     fixture_context_free(ctx);
 }
 
-static void zeroes_keep_or_free_the_space(void **state)
+static void zeroes_keep_or_free_the_space(AioContext *ctx)
 {
-    (void)state;
     enum { SIZE = 1 << 20 };
     static char data[SIZE];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     file_fill(data, SIZE, 5);
@@ -222,14 +196,11 @@ static void zeroes_keep_or_free_the_space(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void zeroes_beyond_the_end_make_the_file_longer(void **state)
+static void zeroes_beyond_the_end_make_the_file_longer(AioContext *ctx)
 {
-    (void)state;
     char in[100];
-    AioContext *ctx = fixture_context();
     for (unsigned flags = 0; flags <= AIO_FILE_NO_HOLE; flags += AIO_FILE_NO_HOLE) {
         FixtureFile name = fixture_file(50);
         fixture_file_store(&name, "0123456789", 10, 40);
@@ -242,15 +213,12 @@ static void zeroes_beyond_the_end_make_the_file_longer(void **state)
         aio_file_close(file);
         fixture_file_remove(&name);
     }
-    fixture_context_free(ctx);
 }
 
-static void discard_leaves_size_and_neighbours(void **state)
+static void discard_leaves_size_and_neighbours(AioContext *ctx)
 {
-    (void)state;
     enum { SIZE = 100000 };
     static char data[SIZE], in[SIZE];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     file_fill(data, SIZE, 6);
@@ -265,15 +233,12 @@ static void discard_leaves_size_and_neighbours(void **state)
     assert_int_equal(aio_file_size(file), SIZE);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void extents_tell_data_from_holes(void **state)
+static void extents_tell_data_from_holes(AioContext *ctx)
 {
-    (void)state;
     enum { MIB = 1 << 20 };
     static char data[MIB];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(4 * MIB);
     memset(data, 1, sizeof(data));
     fixture_file_store(&name, data, sizeof(data), 2 * MIB);
@@ -301,16 +266,13 @@ static void extents_tell_data_from_holes(void **state)
     assert_int_equal(aio_file_extent(file, 0, 0, &extent), -EINVAL);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void offsets_are_64_bits_wide(void **state)
+static void offsets_are_64_bits_wide(AioContext *ctx)
 {
-    (void)state;
     const int64_t far_away = INT64_C(5) << 30;
     char in[5] = "";
     AioFileExtent extent;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     assert_int_equal(file_write(ctx, file, "far", 3, far_away, 0), 3);
@@ -324,7 +286,6 @@ static void offsets_are_64_bits_wide(void **state)
     assert_memory_equal(in, "f\0r", 3);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void transfers_may_pass_by_the_page_cache(void **state)
@@ -383,20 +344,20 @@ static void devices_with_blocks_have_a_size(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_is_written_is_read_and_in_the_file),
-    cmocka_unit_test(hot_read_completes_after_the_call),
-    cmocka_unit_test(more_pieces_than_the_system_takes_are_split),
-    cmocka_unit_test(empty_pieces_count_for_nothing),
-    cmocka_unit_test(array_of_pieces_is_free_after_the_call),
-    cmocka_unit_test(read_is_short_only_at_the_end_of_the_file),
-    cmocka_unit_test(requests_for_nothing_complete_with_nothing),
-    cmocka_unit_test(flushes_and_durable_writes_succeed),
+    cmocka_unit_test_home(what_is_written_is_read_and_in_the_file),
+    cmocka_unit_test_home(hot_read_completes_after_the_call),
+    cmocka_unit_test_home(more_pieces_than_the_system_takes_are_split),
+    cmocka_unit_test_home(empty_pieces_count_for_nothing),
+    cmocka_unit_test_home(array_of_pieces_is_free_after_the_call),
+    cmocka_unit_test_home(read_is_short_only_at_the_end_of_the_file),
+    cmocka_unit_test_home(requests_for_nothing_complete_with_nothing),
+    cmocka_unit_test_home(flushes_and_durable_writes_succeed),
     cmocka_unit_test(zeroes_replace_data_with_every_flag),
-    cmocka_unit_test(zeroes_keep_or_free_the_space),
-    cmocka_unit_test(zeroes_beyond_the_end_make_the_file_longer),
-    cmocka_unit_test(discard_leaves_size_and_neighbours),
-    cmocka_unit_test(extents_tell_data_from_holes),
-    cmocka_unit_test(offsets_are_64_bits_wide),
+    cmocka_unit_test_home(zeroes_keep_or_free_the_space),
+    cmocka_unit_test_home(zeroes_beyond_the_end_make_the_file_longer),
+    cmocka_unit_test_home(discard_leaves_size_and_neighbours),
+    cmocka_unit_test_home(extents_tell_data_from_holes),
+    cmocka_unit_test_home(offsets_are_64_bits_wide),
     cmocka_unit_test(transfers_may_pass_by_the_page_cache),
     cmocka_unit_test(devices_with_blocks_have_a_size),
 };

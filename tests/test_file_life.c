@@ -7,13 +7,11 @@
 
 #include "tests/file_help.h"
 
-static void close_waits_for_requests_and_takes_no_more(void **state)
+static void close_waits_for_requests_and_takes_no_more(AioContext *ctx)
 {
-    (void)state;
     enum { N = 50, LEN = 100000 };
     static char buffers[N][LEN];
     FileDone d[N] = {{0}};
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     for (int i = 0; i < N; i++) {
@@ -27,15 +25,12 @@ static void close_waits_for_requests_and_takes_no_more(void **state)
         assert_int_equal(d[i].ret, d[i].read ? EBADF : LEN);
     }
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void file_may_be_closed_in_a_callback_of_its_own(void **state)
+static void file_may_be_closed_in_a_callback_of_its_own(AioContext *ctx)
 {
-    (void)state;
     char byte;
     AioIoVec one = {.base = &byte, .len = 1};
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(10);
     AioFile *file = file_open_ok(ctx, name.path, AIO_FILE_READ);
     FileDone first = {.close = file}, second = {.calls = 0};
@@ -45,7 +40,6 @@ static void file_may_be_closed_in_a_callback_of_its_own(void **state)
         drive(ctx, true);
     }
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void context_lives_as_long_as_its_files(void **state)
@@ -85,14 +79,12 @@ static void callback_may_wait_for_a_read_that_finished_with_its_own(void **state
     fixture_context_free(ctx);
 }
 
-static void cancelled_requests_complete_once_in_either_way(void **state)
+static void cancelled_requests_complete_once_in_either_way(AioContext *ctx)
 {
-    (void)state;
     enum { N = 300, LEN = 20000 };
     static char buffers[N][LEN];
     static FileDone d[N];
     int left = N;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     memset(d, 0, sizeof(d));
@@ -124,7 +116,6 @@ static void cancelled_requests_complete_once_in_either_way(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void cancel_stops_what_takes_many_attempts(void **state)
@@ -158,10 +149,8 @@ static int wait_for_gate(void *opaque)
     return 0;
 }
 
-static void slow_jobs_do_not_hold_up_files(void **state)
+static void slow_jobs_do_not_hold_up_files(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     FixtureFile name = fixture_file(10);
     AioFile *file = file_open_ok(ctx, name.path, RW);
@@ -179,16 +168,15 @@ static void slow_jobs_do_not_hold_up_files(void **state)
     }
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(close_waits_for_requests_and_takes_no_more),
-    cmocka_unit_test(file_may_be_closed_in_a_callback_of_its_own),
+    cmocka_unit_test_home(close_waits_for_requests_and_takes_no_more),
+    cmocka_unit_test_home(file_may_be_closed_in_a_callback_of_its_own),
     cmocka_unit_test(context_lives_as_long_as_its_files),
     cmocka_unit_test(callback_may_wait_for_a_read_that_finished_with_its_own),
-    cmocka_unit_test(cancelled_requests_complete_once_in_either_way),
+    cmocka_unit_test_home(cancelled_requests_complete_once_in_either_way),
     cmocka_unit_test(cancel_stops_what_takes_many_attempts),
-    cmocka_unit_test(slow_jobs_do_not_hold_up_files),
+    cmocka_unit_test_home(slow_jobs_do_not_hold_up_files),
 };
 TEST_MAIN(tests)

@@ -21,11 +21,9 @@ static void expect_error(AioRequest *request, AioError **errp, int code, const c
     *errp = NULL;
 }
 
-static void handle_of_a_file_is_the_open_one(void **state)
+static void handle_of_a_file_is_the_open_one(AioContext *ctx)
 {
-    (void)state;
     char byte = 0;
-    AioContext *ctx = fixture_context();
     AioContext *other = fixture_context();
     FixtureFile name = fixture_file(10);
     AioHandle given = fixture_file_handle(&name, true);
@@ -52,18 +50,15 @@ static void handle_of_a_file_is_the_open_one(void **state)
     assert_false(fixture_is_open(handle));
     fixture_file_remove(&name);
     fixture_context_free(other);
-    fixture_context_free(ctx);
 }
 
-static void impossible_requests_are_refused_and_the_value_named(void **state)
+static void impossible_requests_are_refused_and_the_value_named(AioContext *ctx)
 {
-    (void)state;
     char byte = 0;
     AioIoVec one = {.base = &byte, .len = 1};
     AioIoVec huge[2] = {{.base = &byte, .len = SIZE_MAX / 2}, {.base = &byte, .len = SIZE_MAX / 2}};
     FileDone d = {.calls = 0};
     AioError *e = NULL;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(10);
     AioFile *f = file_open_ok(ctx, name.path, RW);
     expect_error(aio_file_preadv(f, &one, 1, -5, file_done, &d, &e), &e, EINVAL, "-5");
@@ -89,16 +84,13 @@ static void impossible_requests_are_refused_and_the_value_named(void **state)
     assert_int_equal(d.calls, 0);
     aio_file_close(f);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void requests_need_the_access_that_the_file_was_opened_with(void **state)
+static void requests_need_the_access_that_the_file_was_opened_with(AioContext *ctx)
 {
-    (void)state;
     char byte = 0;
     AioIoVec one = {.base = &byte, .len = 1};
     AioError *e = NULL;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(10);
     AioFile *reader = file_open_ok(ctx, name.path, AIO_FILE_READ);
     AioFile *writer = file_open_ok(ctx, name.path, AIO_FILE_WRITE);
@@ -113,13 +105,10 @@ static void requests_need_the_access_that_the_file_was_opened_with(void **state)
     aio_file_close(reader);
     aio_file_close(writer);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void what_cannot_be_opened_is_an_error_that_names_it(void **state)
+static void what_cannot_be_opened_is_an_error_that_names_it(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     const struct {
         const char *path;
@@ -145,13 +134,10 @@ static void what_cannot_be_opened_is_an_error_that_names_it(void **state)
     }
     assert_int_equal(fixture_open_handles(), handles);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void files_are_created_and_truncated(void **state)
+static void files_are_created_and_truncated(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     fixture_file_remove(&name);
     AioFile *file = file_open_ok(ctx, name.path, RW | AIO_FILE_CREATE);
@@ -164,14 +150,11 @@ static void files_are_created_and_truncated(void **state)
     assert_int_equal(aio_file_size(file), 0);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void handles_are_wrapped_with_or_without_ownership(void **state)
+static void handles_are_wrapped_with_or_without_ownership(AioContext *ctx)
 {
-    (void)state;
     char in[3] = "";
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     fixture_file_store(&name, "ab", 2, 0);
     AioHandle borrowed = fixture_file_handle(&name, false);
@@ -189,13 +172,10 @@ static void handles_are_wrapped_with_or_without_ownership(void **state)
     assert_false(fixture_is_open(owned));
     fixture_close(borrowed);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
-static void bad_handles_are_refused_and_named(void **state)
+static void bad_handles_are_refused_and_named(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixturePair pair = fixture_pair();
     const struct {
         AioHandle handle;
@@ -213,7 +193,6 @@ static void bad_handles_are_refused_and_named(void **state)
         aio_error_free(error);
     }
     fixture_pair_close(&pair);
-    fixture_context_free(ctx);
 }
 
 static AioError *refusal(AioContext *ctx, const char *path, unsigned flags)
@@ -223,10 +202,8 @@ static AioError *refusal(AioContext *ctx, const char *path, unsigned flags)
     return error;
 }
 
-static void locked_file_is_refused_to_a_second_writer(void **state)
+static void locked_file_is_refused_to_a_second_writer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(10);
     AioFile *writer = file_open_ok(ctx, name.path, RW | AIO_FILE_LOCK);
     static const unsigned others[] = {RW, AIO_FILE_READ, RW | AIO_FILE_TRUNCATE | AIO_FILE_CREATE};
@@ -251,7 +228,6 @@ static void locked_file_is_refused_to_a_second_writer(void **state)
     assert_int_equal(aio_file_size(writer), 0);
     aio_file_close(writer);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static void full_device_is_an_error_of_the_write(void **state)
@@ -268,11 +244,9 @@ static void full_device_is_an_error_of_the_write(void **state)
     fixture_context_free(ctx);
 }
 
-static void write_past_the_size_limit_is_an_error_also_where_some_of_it_fits(void **state)
+static void write_past_the_size_limit_is_an_error_also_where_some_of_it_fits(AioContext *ctx)
 {
-    (void)state;
     static char data[8192];
-    AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = file_open_ok(ctx, name.path, RW);
     if (!fixture_limit_file_size(4096)) {
@@ -286,19 +260,18 @@ static void write_past_the_size_limit_is_an_error_also_where_some_of_it_fits(voi
     fixture_limit_file_size(-1);
     aio_file_close(file);
     fixture_file_remove(&name);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(handle_of_a_file_is_the_open_one),
-    cmocka_unit_test(impossible_requests_are_refused_and_the_value_named),
-    cmocka_unit_test(requests_need_the_access_that_the_file_was_opened_with),
-    cmocka_unit_test(what_cannot_be_opened_is_an_error_that_names_it),
-    cmocka_unit_test(files_are_created_and_truncated),
-    cmocka_unit_test(handles_are_wrapped_with_or_without_ownership),
-    cmocka_unit_test(bad_handles_are_refused_and_named),
-    cmocka_unit_test(locked_file_is_refused_to_a_second_writer),
+    cmocka_unit_test_home(handle_of_a_file_is_the_open_one),
+    cmocka_unit_test_home(impossible_requests_are_refused_and_the_value_named),
+    cmocka_unit_test_home(requests_need_the_access_that_the_file_was_opened_with),
+    cmocka_unit_test_home(what_cannot_be_opened_is_an_error_that_names_it),
+    cmocka_unit_test_home(files_are_created_and_truncated),
+    cmocka_unit_test_home(handles_are_wrapped_with_or_without_ownership),
+    cmocka_unit_test_home(bad_handles_are_refused_and_named),
+    cmocka_unit_test_home(locked_file_is_refused_to_a_second_writer),
     cmocka_unit_test(full_device_is_an_error_of_the_write),
-    cmocka_unit_test(write_past_the_size_limit_is_an_error_also_where_some_of_it_fits),
+    cmocka_unit_test_home(write_past_the_size_limit_is_an_error_also_where_some_of_it_fits),
 };
 TEST_MAIN(tests)

@@ -9,10 +9,8 @@
 
 #include "tests/probe.h"
 
-static void readable_handler_runs_and_is_progress(void **state)
+static void readable_handler_runs_and_is_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     assert_int_equal(probe_handlers(ctx), 1);
@@ -27,13 +25,10 @@ static void readable_handler_runs_and_is_progress(void **state)
     assert_int_equal(a.reads, 2);
     probe_close(&a);
     assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
 }
 
-static void writable_handler_runs_and_is_progress(void **state)
+static void writable_handler_runs_and_is_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     fixture_fill(a.pair.a);
@@ -48,13 +43,10 @@ static void writable_handler_runs_and_is_progress(void **state)
     assert_int_equal(a.writes, 2);
     assert_int_equal(a.reads, 0);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void read_runs_before_write(void **state)
+static void read_runs_before_write(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ | PROBE_WRITE, 0);
@@ -65,13 +57,10 @@ static void read_runs_before_write(void **state)
     assert_int_equal(a.first, 'r');
     assert_int_equal(probe_counters(ctx).handler_calls, 2);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void unread_data_is_reported_in_every_call(void **state)
+static void unread_data_is_reported_in_every_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     a.keep = true;
@@ -84,7 +73,6 @@ static void unread_data_is_reported_in_every_call(void **state)
     assert_true(drive(ctx, true));
     assert_false(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void ping(Probe *probe)
@@ -92,10 +80,8 @@ static void ping(Probe *probe)
     probe_ping(probe);
 }
 
-static void handler_that_readies_itself_runs_once_a_call(void **state)
+static void handler_that_readies_itself_runs_once_a_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     a.on_read = ping;
@@ -108,7 +94,6 @@ static void handler_that_readies_itself_runs_once_a_call(void **state)
     assert_true(drive(ctx, false));
     assert_false(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void count_bh(void *opaque)
@@ -116,10 +101,8 @@ static void count_bh(void *opaque)
     ++*(int *)opaque;
 }
 
-static void handler_that_readies_itself_starves_no_bottom_half(void **state)
+static void handler_that_readies_itself_starves_no_bottom_half(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     int runs = 0;
     probe_open_reader(&a, ctx);
@@ -135,7 +118,6 @@ static void handler_that_readies_itself_starves_no_bottom_half(void **state)
     a.on_read = NULL;
     aio_bh_delete(bh);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void again(void *opaque)
@@ -143,10 +125,8 @@ static void again(void *opaque)
     aio_bh_schedule(*(AioBh **)opaque);
 }
 
-static void handlers_are_served_though_a_bottom_half_is_always_pending(void **state)
+static void handlers_are_served_though_a_bottom_half_is_always_pending(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     AioBh *bh;
     probe_open_reader(&a, ctx);
@@ -164,14 +144,11 @@ static void handlers_are_served_though_a_bottom_half_is_always_pending(void **st
     assert_int_equal(a.reads, 6);
     aio_bh_delete(bh);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void ready_handlers_get_equal_shares(void **state)
+static void ready_handlers_get_equal_shares(AioContext *ctx)
 {
-    (void)state;
     enum { N = 300, ROUNDS = 20 };
-    AioContext *ctx = probe_context();
     static Probe probes[N];
     for (int i = 0; i < N; i++) {
         probe_open_reader(&probes[i], ctx);
@@ -191,7 +168,6 @@ static void ready_handlers_get_equal_shares(void **state)
     for (int i = 0; i < N; i++) {
         probe_close(&probes[i]);
     }
-    fixture_context_free(ctx);
 }
 
 static void take_over(Probe *probe)
@@ -226,10 +202,8 @@ static void read_only(Probe *probe)
     probe_set(probe, PROBE_READ, 0);
 }
 
-static void write_removed_by_the_read_callback_does_not_run(void **state)
+static void write_removed_by_the_read_callback_does_not_run(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     a.on_read = read_only;
@@ -240,13 +214,10 @@ static void write_removed_by_the_read_callback_does_not_run(void **state)
     assert_int_equal(a.writes, 0);
     assert_false(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void hang_up_calls_read(void **state)
+static void hang_up_calls_read(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     fixture_close(a.pair.b);
@@ -255,13 +226,10 @@ static void hang_up_calls_read(void **state)
     assert_int_equal(a.reads, 1);
     assert_true(drive(ctx, false)); /* level */
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void edge_handler_is_told_of_every_arrival(void **state)
+static void edge_handler_is_told_of_every_arrival(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_ping(&a); /* there before */
@@ -290,7 +258,6 @@ static void edge_handler_is_told_of_every_arrival(void **state)
     assert_true(drive(ctx, false));
     assert_true(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static int notifier_reads;
@@ -300,10 +267,8 @@ static void clear_notifier(AioNotifier *notifier)
     notifier_reads += aio_notifier_test_and_clear(notifier);
 }
 
-static void notifier_is_seen_by_each_non_blocking_call(void **state)
+static void notifier_is_seen_by_each_non_blocking_call(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioNotifier notifier;
     assert_int_equal(aio_notifier_init(&notifier, false), 0);
     aio_set_event_notifier(ctx, &notifier, false, clear_notifier, NULL);
@@ -318,7 +283,6 @@ static void notifier_is_seen_by_each_non_blocking_call(void **state)
     aio_notifier_set(&notifier);
     assert_false(drive(ctx, false));
     aio_notifier_cleanup(&notifier);
-    fixture_context_free(ctx);
 }
 
 static bool never(void *opaque)
@@ -327,10 +291,8 @@ static bool never(void *opaque)
     return false;
 }
 
-static void non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not(void **state)
+static void non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioNotifier notifier;
     aio_context_set_poll_params(ctx, 1000000000, 0, 0, NULL);
     assert_int_equal(aio_notifier_init(&notifier, false), 0);
@@ -341,7 +303,6 @@ static void non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not(voi
     assert_int_equal(notifier_reads, 1);
     aio_set_event_notifier(ctx, &notifier, false, NULL, NULL);
     aio_notifier_cleanup(&notifier);
-    fixture_context_free(ctx);
 }
 
 static void take_over_polling(Probe *probe)
@@ -386,10 +347,8 @@ static void ready_callback_is_called_only_for_what_its_own_poll_callback_found(v
     fixture_context_free(ctx);
 }
 
-static void replacing_clears_the_brackets_of_busy_polling(void **state)
+static void replacing_clears_the_brackets_of_busy_polling(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     a.found = true;
@@ -413,7 +372,6 @@ static void replacing_clears_the_brackets_of_busy_polling(void **state)
     assert_int_equal(a.begins, 3);
     assert_int_equal(a.ends, 0);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static bool busy_polls(Probe *probe)
@@ -425,10 +383,8 @@ static bool busy_polls(Probe *probe)
     return probe_counters(probe->ctx).busy_polls > before;
 }
 
-static void loop_busy_polls_where_all_handlers_can_be_asked(void **state)
+static void loop_busy_polls_where_all_handlers_can_be_asked(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_open(&b, ctx);
@@ -457,26 +413,25 @@ static void loop_busy_polls_where_all_handlers_can_be_asked(void **state)
     assert_true(busy_polls(&a));
     fixture_close(b.pair.b);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(readable_handler_runs_and_is_progress),
-    cmocka_unit_test(writable_handler_runs_and_is_progress),
-    cmocka_unit_test(read_runs_before_write),
-    cmocka_unit_test(unread_data_is_reported_in_every_call),
-    cmocka_unit_test(handler_that_readies_itself_runs_once_a_call),
-    cmocka_unit_test(handler_that_readies_itself_starves_no_bottom_half),
-    cmocka_unit_test(handlers_are_served_though_a_bottom_half_is_always_pending),
-    cmocka_unit_test(ready_handlers_get_equal_shares),
+    cmocka_unit_test_home(readable_handler_runs_and_is_progress),
+    cmocka_unit_test_home(writable_handler_runs_and_is_progress),
+    cmocka_unit_test_home(read_runs_before_write),
+    cmocka_unit_test_home(unread_data_is_reported_in_every_call),
+    cmocka_unit_test_home(handler_that_readies_itself_runs_once_a_call),
+    cmocka_unit_test_home(handler_that_readies_itself_starves_no_bottom_half),
+    cmocka_unit_test_home(handlers_are_served_though_a_bottom_half_is_always_pending),
+    cmocka_unit_test_home(ready_handlers_get_equal_shares),
     cmocka_unit_test(handler_replaced_in_its_read_callback_writes_in_the_next_call),
-    cmocka_unit_test(write_removed_by_the_read_callback_does_not_run),
-    cmocka_unit_test(hang_up_calls_read),
-    cmocka_unit_test(edge_handler_is_told_of_every_arrival),
-    cmocka_unit_test(notifier_is_seen_by_each_non_blocking_call),
-    cmocka_unit_test(non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not),
+    cmocka_unit_test_home(write_removed_by_the_read_callback_does_not_run),
+    cmocka_unit_test_home(hang_up_calls_read),
+    cmocka_unit_test_home(edge_handler_is_told_of_every_arrival),
+    cmocka_unit_test_home(notifier_is_seen_by_each_non_blocking_call),
+    cmocka_unit_test_home(non_blocking_call_sees_a_descriptor_whose_poll_callback_does_not),
     cmocka_unit_test(ready_callback_is_called_only_for_what_its_own_poll_callback_found),
-    cmocka_unit_test(loop_busy_polls_where_all_handlers_can_be_asked),
-    cmocka_unit_test(replacing_clears_the_brackets_of_busy_polling),
+    cmocka_unit_test_home(loop_busy_polls_where_all_handlers_can_be_asked),
+    cmocka_unit_test_home(replacing_clears_the_brackets_of_busy_polling),
 };
 TEST_MAIN(tests)

@@ -7,10 +7,8 @@
 
 #include "tests/probe.h"
 
-static void removed_handler_is_not_called(void **state)
+static void removed_handler_is_not_called(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     probe_ping(&a);
@@ -22,7 +20,6 @@ static void removed_handler_is_not_called(void **state)
     assert_true(drive(ctx, false));
     assert_int_equal(a.reads, 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void remove_self(Probe *probe)
@@ -30,10 +27,8 @@ static void remove_self(Probe *probe)
     probe_remove(probe);
 }
 
-static void handler_that_removes_itself_gets_no_write(void **state)
+static void handler_that_removes_itself_gets_no_write(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     a.on_read = remove_self;
@@ -44,7 +39,6 @@ static void handler_that_removes_itself_gets_no_write(void **state)
     assert_int_equal(a.writes, 0);
     assert_false(drive(ctx, false));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 /* All in one heap block, which the callback frees: nothing may look at the opaque afterwards. */
@@ -54,10 +48,8 @@ static void free_self(Probe *probe)
     free(probe);
 }
 
-static void opaque_can_be_freed_with_its_handler(void **state)
+static void opaque_can_be_freed_with_its_handler(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     for (int i = 0; i < 100; i++) {
         Probe *probe = malloc(sizeof(*probe));
         probe_open(probe, ctx);
@@ -69,7 +61,6 @@ static void opaque_can_be_freed_with_its_handler(void **state)
     while (probe_handlers(ctx) > 0) {
         assert_true(drive(ctx, true));
     }
-    fixture_context_free(ctx);
 }
 
 enum { GROUP = 100 };
@@ -82,11 +73,9 @@ static void remove_all(Probe *probe)
     }
 }
 
-static void handler_removes_all_others_and_none_of_them_runs(void **state)
+static void handler_removes_all_others_and_none_of_them_runs(AioContext *ctx)
 {
-    (void)state;
     static Probe probes[GROUP];
-    AioContext *ctx = probe_context();
     for (int i = 0; i < GROUP; i++) {
         probe_open_reader(&probes[i], ctx);
         probes[i].on_read = remove_all;
@@ -101,7 +90,6 @@ static void handler_removes_all_others_and_none_of_them_runs(void **state)
         probe_close(&probes[i]);
     }
     assert_int_equal(reads, 1);
-    fixture_context_free(ctx);
 }
 
 static void close_other(Probe *probe)
@@ -113,10 +101,8 @@ static void close_other(Probe *probe)
     }
 }
 
-static void handler_removes_another_and_itself(void **state)
+static void handler_removes_another_and_itself(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open_reader(&a, ctx);
     probe_open_reader(&b, ctx);
@@ -129,14 +115,11 @@ static void handler_removes_another_and_itself(void **state)
     assert_int_equal(a.calls + b.calls, 1);
     assert_int_equal(probe_handlers(ctx), 0);
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
-static void unknown_handles_are_removed_from_among_many(void **state)
+static void unknown_handles_are_removed_from_among_many(AioContext *ctx)
 {
-    (void)state;
     static Probe probes[GROUP];
-    AioContext *ctx = probe_context();
     Probe stranger;
     probe_open(&stranger, ctx);
     probe_remove(&stranger); /* before there is any */
@@ -162,7 +145,6 @@ static void unknown_handles_are_removed_from_among_many(void **state)
         probe_close(&probes[i]);
     }
     probe_close(&stranger);
-    fixture_context_free(ctx);
 }
 
 static void add_again(Probe *probe)
@@ -220,10 +202,8 @@ static void turn(Probe *probe)
     turns->depth--;
 }
 
-static void handle_is_removed_and_added_in_its_callback_time_and_again(void **state)
+static void handle_is_removed_and_added_in_its_callback_time_and_again(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     Turns turns = {.left = 100000};
     probe_open_reader(&a, ctx);
@@ -237,7 +217,6 @@ static void handle_is_removed_and_added_in_its_callback_time_and_again(void **st
     assert_int_equal(a.reads, 100000);
     assert_int_equal(probe_handlers(ctx), 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void run_until_the_other_is_done(Probe *probe)
@@ -250,10 +229,8 @@ static void run_until_the_other_is_done(Probe *probe)
     }
 }
 
-static void removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time(void **state)
+static void removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe outer, inner;
     Turns turns = {.left = 100000, .depth = 10}; /* no nesting of its own */
     probe_open_reader(&outer, ctx);
@@ -269,7 +246,6 @@ static void removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time(
     assert_true(fixture_now_ns() - start < 20000000000);
     probe_close(&outer);
     probe_close(&inner);
-    fixture_context_free(ctx);
 }
 
 static void remove_in_nested_call(Probe *probe)
@@ -288,10 +264,8 @@ static void remove_the_outer(Probe *probe)
     probe_close(probe->arg);
 }
 
-static void handler_removed_in_a_nested_call_of_its_own_callback_runs_no_more(void **state)
+static void handler_removed_in_a_nested_call_of_its_own_callback_runs_no_more(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe outer, inner;
     probe_open(&outer, ctx);
     probe_open_reader(&inner, ctx);
@@ -308,7 +282,6 @@ static void handler_removed_in_a_nested_call_of_its_own_callback_runs_no_more(vo
     assert_int_equal(inner.reads, 1);
     assert_int_equal(probe_handlers(ctx), 1);
     probe_close(&inner);
-    fixture_context_free(ctx);
 }
 
 static void remove_elsewhere(void *opaque)
@@ -326,10 +299,8 @@ static void remove_and_free(void *opaque)
     free(probe);
 }
 
-static void handler_removed_elsewhere_is_not_called_after_a_bottom_half_that_followed(void **state)
+static void removed_elsewhere_it_is_not_called_after_a_bottom_half_that_followed(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     for (int i = 0; i < 20; i++) {
         Probe *probe = malloc(sizeof(*probe));
         probe_open_reader(probe, ctx);
@@ -340,7 +311,6 @@ static void handler_removed_elsewhere_is_not_called_after_a_bottom_half_that_fol
     }
     assert_false(drive(ctx, false));
     assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
 }
 
 static void drop_context(Probe *probe)
@@ -375,17 +345,17 @@ static void context_ends_with_removed_handlers_not_yet_freed(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(removed_handler_is_not_called),
-    cmocka_unit_test(handler_that_removes_itself_gets_no_write),
-    cmocka_unit_test(opaque_can_be_freed_with_its_handler),
-    cmocka_unit_test(handler_removes_all_others_and_none_of_them_runs),
-    cmocka_unit_test(handler_removes_another_and_itself),
-    cmocka_unit_test(unknown_handles_are_removed_from_among_many),
+    cmocka_unit_test_home(removed_handler_is_not_called),
+    cmocka_unit_test_home(handler_that_removes_itself_gets_no_write),
+    cmocka_unit_test_home(opaque_can_be_freed_with_its_handler),
+    cmocka_unit_test_home(handler_removes_all_others_and_none_of_them_runs),
+    cmocka_unit_test_home(handler_removes_another_and_itself),
+    cmocka_unit_test_home(unknown_handles_are_removed_from_among_many),
     cmocka_unit_test(handle_added_again_in_its_callback_is_a_new_registration),
-    cmocka_unit_test(handle_is_removed_and_added_in_its_callback_time_and_again),
-    cmocka_unit_test(removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time),
-    cmocka_unit_test(handler_removed_in_a_nested_call_of_its_own_callback_runs_no_more),
-    cmocka_unit_test(handler_removed_elsewhere_is_not_called_after_a_bottom_half_that_followed),
+    cmocka_unit_test_home(handle_is_removed_and_added_in_its_callback_time_and_again),
+    cmocka_unit_test_home(removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time),
+    cmocka_unit_test_home(handler_removed_in_a_nested_call_of_its_own_callback_runs_no_more),
+    cmocka_unit_test_home(removed_elsewhere_it_is_not_called_after_a_bottom_half_that_followed),
     cmocka_unit_test(last_reference_goes_in_the_callback_of_a_removed_handler),
     cmocka_unit_test(context_ends_with_removed_handlers_not_yet_freed),
 };

@@ -9,10 +9,8 @@
 
 #include "tests/probe.h"
 
-static void handlers_of_an_unbound_context_take_effect(void **state)
+static void handlers_of_an_unbound_context_take_effect(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe a, b, c;
     probe_open_reader(&a, ctx);
     probe_open_reader(&b, ctx);
@@ -30,7 +28,6 @@ static void handlers_of_an_unbound_context_take_effect(void **state)
     probe_close(&a);
     probe_close(&b);
     probe_close(&c);
-    fixture_context_free(ctx);
 }
 
 static void replacing_changes_callbacks_and_opaque_as_one(void **state)
@@ -58,10 +55,8 @@ static void replacing_changes_callbacks_and_opaque_as_one(void **state)
     fixture_context_free(ctx);
 }
 
-static void no_callbacks_remove_and_unknown_handles_are_ignored(void **state)
+static void no_callbacks_remove_and_unknown_handles_are_ignored(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     AioHandlerOps none = {.size = sizeof(none)};
     probe_open_reader(&a, ctx);
@@ -86,13 +81,10 @@ static void no_callbacks_remove_and_unknown_handles_are_ignored(void **state)
     assert_null(aio_context_take_error(ctx));
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
-static void handler_with_nothing_but_poll_is_never_waited_for(void **state)
+static void handler_with_nothing_but_poll_is_never_waited_for(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_POLL, 0);
@@ -110,7 +102,6 @@ static void handler_with_nothing_but_poll_is_never_waited_for(void **state)
     assert_int_equal(a.polls, 0);
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
 static void nothing(void *opaque)
@@ -133,10 +124,8 @@ static void refuse(AioContext *ctx, AioHandle handle, AioHandleKind kind, unsign
     assert_false(aio_handler_set(ctx, handle, kind, flags, ops, NULL, NULL));
 }
 
-static void bad_arguments_are_errors_that_name_the_value(void **state)
+static void bad_arguments_are_errors_that_name_the_value(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     AioHandleKind kind = fixture_pair_kind();
     AioHandlerOps ops = {.size = sizeof(ops), .read = nothing};
@@ -163,7 +152,6 @@ static void bad_arguments_are_errors_that_name_the_value(void **state)
     assert_true(aio_handler_set(ctx, a.pair.a, kind, 0, &odd, NULL, NULL));
     assert_false(drive(ctx, false)); /* writable, but not asked for */
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void note_error(AioContext *ctx, const AioError *error, void *opaque)
@@ -172,10 +160,8 @@ static void note_error(AioContext *ctx, const AioError *error, void *opaque)
     *(int *)opaque = aio_error_code(error);
 }
 
-static void void_forms_record_their_errors(void **state)
+static void void_forms_record_their_errors(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     int told = 0;
     aio_context_set_error_func(ctx, note_error, &told);
     aio_set_fd_handler(ctx, -3, false, nothing, NULL, NULL, NULL);
@@ -189,13 +175,10 @@ static void void_forms_record_their_errors(void **state)
     aio_notifier_cleanup(&notifier);
     aio_set_event_notifier(ctx, &notifier, false, (AioNotifierFunc *)NULL, NULL);
     probe_expect_error(ctx, EBADF, "-1");
-    fixture_context_free(ctx);
 }
 
-static void set_fd_poll_of_an_unknown_descriptor_does_nothing(void **state)
+static void set_fd_poll_of_an_unknown_descriptor_does_nothing(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     aio_set_fd_poll(ctx, (int)a.pair.a, nothing, nothing);
@@ -203,16 +186,15 @@ static void set_fd_poll_of_an_unknown_descriptor_does_nothing(void **state)
     assert_false(drive(ctx, false));
     assert_null(aio_context_take_error(ctx));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(handlers_of_an_unbound_context_take_effect),
+    cmocka_unit_test_home(handlers_of_an_unbound_context_take_effect),
     cmocka_unit_test(replacing_changes_callbacks_and_opaque_as_one),
-    cmocka_unit_test(no_callbacks_remove_and_unknown_handles_are_ignored),
-    cmocka_unit_test(handler_with_nothing_but_poll_is_never_waited_for),
-    cmocka_unit_test(bad_arguments_are_errors_that_name_the_value),
-    cmocka_unit_test(void_forms_record_their_errors),
-    cmocka_unit_test(set_fd_poll_of_an_unknown_descriptor_does_nothing),
+    cmocka_unit_test_home(no_callbacks_remove_and_unknown_handles_are_ignored),
+    cmocka_unit_test_home(handler_with_nothing_but_poll_is_never_waited_for),
+    cmocka_unit_test_home(bad_arguments_are_errors_that_name_the_value),
+    cmocka_unit_test_home(void_forms_record_their_errors),
+    cmocka_unit_test_home(set_fd_poll_of_an_unknown_descriptor_does_nothing),
 };
 TEST_MAIN(tests)

@@ -20,10 +20,8 @@ static void add_soon(void *opaque)
     probe_set(probe, PROBE_READ, 0);
 }
 
-static void ready_handler_added_elsewhere_runs_in_a_sleeping_loop(void **state)
+static void ready_handler_added_elsewhere_runs_in_a_sleeping_loop(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     for (int i = 0; i < 5; i++) {
         Probe a;
         probe_open(&a, ctx);
@@ -34,7 +32,6 @@ static void ready_handler_added_elsewhere_runs_in_a_sleeping_loop(void **state)
         fixture_thread_join(thread);
         probe_close(&a);
     }
-    fixture_context_free(ctx);
 }
 
 static void count_begin(void *opaque)
@@ -131,10 +128,8 @@ static void toggle(Worker *worker)
     worker->bad = atomic_load(&wrong) > 0;
 }
 
-static void callback_and_opaque_stay_together_while_a_thread_replaces_them(void **state)
+static void callback_and_opaque_stay_together_while_a_thread_replaces_them(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_ping(&a);
@@ -143,7 +138,6 @@ static void callback_and_opaque_stay_together_while_a_thread_replaces_them(void 
     assert_int_equal(probe_handlers(ctx), 0);
     assert_true(probe_counters(ctx).handler_calls > 0);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
 /* Open, register, be served, remove, close, again and again: each new descriptor must be served. */
@@ -174,12 +168,10 @@ static void pollables_come_and_go(Worker *worker)
     come_and_go(worker, PROBE_READ | PROBE_POLL | PROBE_BRACKETS);
 }
 
-static void every_descriptor_that_a_thread_adds_around_the_64th_is_served(void **state)
+static void every_descriptor_that_a_thread_adds_around_the_64th_is_served(AioContext *ctx)
 {
-    (void)state;
     enum { N = 62, THREADS = 3 };
     static Probe probes[N];
-    AioContext *ctx = probe_context();
     for (int i = 0; i < N; i++) {
         probe_open_reader(&probes[i], ctx);
     }
@@ -194,14 +186,11 @@ static void every_descriptor_that_a_thread_adds_around_the_64th_is_served(void *
         assert_int_equal(probes[i].calls, 0);
         probe_close(&probes[i]);
     }
-    fixture_context_free(ctx);
 }
 
-static void handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls(void **state)
+static void handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls(AioContext *ctx)
 {
-    (void)state;
     enum { THREADS = 2 };
-    AioContext *ctx = probe_context();
     Worker workers[THREADS] = {{.step = 0}};
     FixtureThread *threads[THREADS];
     Probe a;
@@ -214,7 +203,6 @@ static void handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls(v
     worker_run_with(ctx, workers, THREADS, threads);
     assert_true(probe_counters(ctx).busy_polls > 0);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 /* Threads that change the same few handles, with no regard for each other. */
@@ -248,11 +236,9 @@ static void change_at_random(Worker *worker)
     }
 }
 
-static void threads_change_the_same_handles_at_random(void **state)
+static void threads_change_the_same_handles_at_random(AioContext *ctx)
 {
-    (void)state;
     enum { THREADS = 3 };
-    AioContext *ctx = probe_context();
     Probe probes[4];
     Worker workers[THREADS] = {{.step = 0}};
     FixtureThread *threads[THREADS];
@@ -280,7 +266,6 @@ static void threads_change_the_same_handles_at_random(void **state)
         probe_close(&probes[i]);
     }
     assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
 }
 
 static void brackets_are_set_for_a_handler_that_is_queued(void **state)
@@ -366,10 +351,8 @@ static void set_elsewhere(void *opaque)
     probe_set(opaque, PROBE_READ, 0);
 }
 
-static void change_at_home_follows_those_of_others_before_it(void **state)
+static void change_at_home_follows_those_of_others_before_it(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_ping(&a);
@@ -384,20 +367,19 @@ static void change_at_home_follows_those_of_others_before_it(void **state)
     assert_int_equal(a.reads, 0);
     assert_int_equal(a.writes, 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(ready_handler_added_elsewhere_runs_in_a_sleeping_loop),
+    cmocka_unit_test_home(ready_handler_added_elsewhere_runs_in_a_sleeping_loop),
     cmocka_unit_test(changes_of_a_thread_are_applied_in_their_order),
     cmocka_unit_test(sets_of_one_handle_that_are_not_applied_do_not_pile_up),
-    cmocka_unit_test(callback_and_opaque_stay_together_while_a_thread_replaces_them),
-    cmocka_unit_test(every_descriptor_that_a_thread_adds_around_the_64th_is_served),
-    cmocka_unit_test(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
-    cmocka_unit_test(threads_change_the_same_handles_at_random),
+    cmocka_unit_test_home(callback_and_opaque_stay_together_while_a_thread_replaces_them),
+    cmocka_unit_test_home(every_descriptor_that_a_thread_adds_around_the_64th_is_served),
+    cmocka_unit_test_home(handlers_with_poll_callbacks_come_and_go_while_the_loop_busy_polls),
+    cmocka_unit_test_home(threads_change_the_same_handles_at_random),
     cmocka_unit_test(brackets_are_set_for_a_handler_that_is_queued),
     cmocka_unit_test(removal_is_not_lost_while_the_addition_is_applied),
     cmocka_unit_test(brackets_that_are_queued_keep_their_place_among_changes),
-    cmocka_unit_test(change_at_home_follows_those_of_others_before_it),
+    cmocka_unit_test_home(change_at_home_follows_those_of_others_before_it),
 };
 TEST_MAIN(tests)

@@ -13,10 +13,8 @@ static void remove_and_wait(Worker *worker)
     aio_handler_remove_wait(worker->ctx, worker->probe->pair.a, fixture_pair_kind());
 }
 
-static void removal_waits_for_nothing_in_a_sleeping_loop(void **state)
+static void removal_waits_for_nothing_in_a_sleeping_loop(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, stranger;
     probe_open_reader(&a, ctx);
     probe_open(&stranger, ctx);
@@ -27,7 +25,6 @@ static void removal_waits_for_nothing_in_a_sleeping_loop(void **state)
     worker_run(ctx, &other, remove_and_wait);
     fixture_pair_close(&a.pair);
     fixture_pair_close(&stranger.pair);
-    fixture_context_free(ctx);
 }
 
 static void step_in_and_out(Probe *probe)
@@ -46,10 +43,8 @@ static void remove_while_it_runs(Worker *worker)
     worker->bad |= bad || atomic_load(&told->step) != 2;
 }
 
-static void removal_waits_for_the_callback_that_runs(void **state)
+static void removal_waits_for_the_callback_that_runs(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     Worker worker = {.probe = &a};
@@ -59,7 +54,6 @@ static void removal_waits_for_the_callback_that_runs(void **state)
     worker_run(ctx, &worker, remove_while_it_runs);
     assert_int_equal(a.reads, 1);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
 /* Its callback runs the loop: the removal is applied in there, and waits until the callback returned. */
@@ -79,10 +73,8 @@ static void run_loop_inside(Probe *probe)
     atomic_store(&worker->step, 2);
 }
 
-static void removal_waits_for_a_callback_that_runs_the_loop(void **state)
+static void removal_waits_for_a_callback_that_runs_the_loop(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     Worker worker = {.probe = &a};
@@ -91,7 +83,6 @@ static void removal_waits_for_a_callback_that_runs_the_loop(void **state)
     probe_ping(&a);
     worker_run(ctx, &worker, remove_while_it_runs);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
 /* As before, but it replaced itself by a second registration of the same handle first. */
@@ -102,10 +93,8 @@ static void replace_and_run_loop_inside(Probe *probe)
     run_loop_inside(probe);
 }
 
-static void removal_waits_for_a_callback_of_an_earlier_registration(void **state)
+static void removal_waits_for_a_callback_of_an_earlier_registration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     Worker worker = {.probe = &a};
@@ -114,14 +103,11 @@ static void removal_waits_for_a_callback_of_an_earlier_registration(void **state
     probe_ping(&a);
     worker_run(ctx, &worker, remove_while_it_runs);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
-static void several_threads_wait_for_the_same_removal(void **state)
+static void several_threads_wait_for_the_same_removal(AioContext *ctx)
 {
-    (void)state;
     enum { THREADS = 4 };
-    AioContext *ctx = probe_context();
     Probe a;
     Worker workers[THREADS] = {{.step = 0}};
     FixtureThread *threads[THREADS];
@@ -136,7 +122,6 @@ static void several_threads_wait_for_the_same_removal(void **state)
     worker_run_with(ctx, workers, THREADS, threads);
     assert_int_equal(probe_handlers(ctx), 0);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
 static void remove_and_wait_at_home(Probe *probe)
@@ -145,10 +130,8 @@ static void remove_and_wait_at_home(Probe *probe)
     fixture_pair_close(&probe->pair);
 }
 
-static void removal_at_home_does_not_wait(void **state)
+static void removal_at_home_does_not_wait(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     a.on_read = remove_and_wait_at_home;
@@ -156,7 +139,6 @@ static void removal_at_home_does_not_wait(void **state)
     assert_true(drive(ctx, true));
     assert_int_equal(a.reads, 1);
     assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
 }
 
 static bool look_slowly(void *opaque)
@@ -169,10 +151,8 @@ static bool look_slowly(void *opaque)
     return false;
 }
 
-static void removal_waits_for_the_poll_callback_that_runs(void **state)
+static void removal_waits_for_the_poll_callback_that_runs(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     Worker worker = {.probe = &a};
     probe_open(&a, ctx);
@@ -185,16 +165,15 @@ static void removal_waits_for_the_poll_callback_that_runs(void **state)
     worker_run(ctx, &worker, remove_while_it_runs);
     assert_int_equal(probe_handlers(ctx), 0);
     fixture_pair_close(&a.pair);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(removal_waits_for_nothing_in_a_sleeping_loop),
-    cmocka_unit_test(removal_waits_for_the_callback_that_runs),
-    cmocka_unit_test(removal_waits_for_a_callback_that_runs_the_loop),
-    cmocka_unit_test(removal_waits_for_a_callback_of_an_earlier_registration),
-    cmocka_unit_test(several_threads_wait_for_the_same_removal),
-    cmocka_unit_test(removal_at_home_does_not_wait),
-    cmocka_unit_test(removal_waits_for_the_poll_callback_that_runs),
+    cmocka_unit_test_home(removal_waits_for_nothing_in_a_sleeping_loop),
+    cmocka_unit_test_home(removal_waits_for_the_callback_that_runs),
+    cmocka_unit_test_home(removal_waits_for_a_callback_that_runs_the_loop),
+    cmocka_unit_test_home(removal_waits_for_a_callback_of_an_earlier_registration),
+    cmocka_unit_test_home(several_threads_wait_for_the_same_removal),
+    cmocka_unit_test_home(removal_at_home_does_not_wait),
+    cmocka_unit_test_home(removal_waits_for_the_poll_callback_that_runs),
 };
 TEST_MAIN(tests)

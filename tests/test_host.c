@@ -88,10 +88,8 @@ static void host_runs_bottom_halves_handlers_and_timers(void **state)
     host_done(&host);
 }
 
-static void prepare_may_be_called_again_and_says_whether_there_is_work(void **state)
+static void prepare_may_be_called_again_and_says_whether_there_is_work(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioTimer timer;
     int calls = 0;
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, count, &calls);
@@ -117,7 +115,6 @@ static void prepare_may_be_called_again_and_says_whether_there_is_work(void **st
     assert_false(aio_prepare(ctx));
     assert_false(aio_pending(ctx));
     assert_false(aio_prepare(ctx));
-    fixture_context_free(ctx);
 }
 
 static void idle_bh_is_work_only_after_the_wait(void **state)
@@ -437,10 +434,8 @@ static void poll_between_prepare_and_wait_does_not_put_the_host_to_sleep(void **
     host_done(&host);
 }
 
-static void loop_without_a_host_writes_nothing_after_one_has_left(void **state)
+static void loop_without_a_host_writes_nothing_after_one_has_left(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     int calls = 0;
     assert_false(aio_prepare(ctx));
     aio_context_unbind(ctx); /* the host is gone */
@@ -450,7 +445,6 @@ static void loop_without_a_host_writes_nothing_after_one_has_left(void **state)
         assert_true(aio_poll(ctx, true));
     }
     assert_int_equal(counters_of(ctx).notifier_writes, before);
-    fixture_context_free(ctx);
 }
 
 static void host_that_sleeps_is_written_to_once(void **state)
@@ -481,7 +475,7 @@ static void host_that_sleeps_is_written_to_once(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(host_runs_bottom_halves_handlers_and_timers),
-    cmocka_unit_test(prepare_may_be_called_again_and_says_whether_there_is_work),
+    cmocka_unit_test_home(prepare_may_be_called_again_and_says_whether_there_is_work),
     cmocka_unit_test(idle_bh_is_work_only_after_the_wait),
     cmocka_unit_test(deletion_is_work_once),
     cmocka_unit_test(notify_wakes_a_host_and_then_all_is_quiet),
@@ -492,7 +486,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_wake_up_is_lost_between_polls_and_host_turns),
     cmocka_unit_test(polls_and_turns_mix_and_nest),
     cmocka_unit_test(poll_between_prepare_and_wait_does_not_put_the_host_to_sleep),
-    cmocka_unit_test(loop_without_a_host_writes_nothing_after_one_has_left),
+    cmocka_unit_test_home(loop_without_a_host_writes_nothing_after_one_has_left),
     cmocka_unit_test(host_that_sleeps_is_written_to_once),
 };
 TEST_MAIN(tests)

@@ -17,10 +17,8 @@ static void count(void *opaque)
     ++*(int *)opaque;
 }
 
-static void notification_is_no_progress_and_is_remembered_once(void **state)
+static void notification_is_no_progress_and_is_remembered_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     aio_notify(ctx);
     assert_false(drive(ctx, true)); /* remembered: it does not sleep */
     assert_in_range(probe_sleep(ctx, 30), 1, 10);
@@ -34,13 +32,10 @@ static void notification_is_no_progress_and_is_remembered_once(void **state)
     aio_notify(ctx);
     assert_false(drive(ctx, true));
     assert_in_range(probe_sleep(ctx, 30), 1, 10);
-    fixture_context_free(ctx);
 }
 
-static void notification_found_by_busy_polling_is_no_progress(void **state)
+static void notification_found_by_busy_polling_is_no_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ | PROBE_POLL, 0);
@@ -54,13 +49,10 @@ static void notification_found_by_busy_polling_is_no_progress(void **state)
     assert_int_equal(probe_counters(ctx).busy_polls, looks + 1);
     assert_true(a.polls > 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void what_a_poll_callback_finds_is_progress(void **state)
+static void what_a_poll_callback_finds_is_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_BRACKETS, 0);
@@ -74,7 +66,6 @@ static void what_a_poll_callback_finds_is_progress(void **state)
     assert_int_equal(a.begins, 1);
     assert_int_equal(a.ends, 0);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void find_after_end(Probe *probe)
@@ -82,10 +73,8 @@ static void find_after_end(Probe *probe)
     probe->found = probe->ends > 0;
 }
 
-static void what_the_last_look_before_a_sleep_finds_is_progress(void **state)
+static void what_the_last_look_before_a_sleep_finds_is_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ | PROBE_POLL | PROBE_BRACKETS, 0);
@@ -97,13 +86,10 @@ static void what_the_last_look_before_a_sleep_finds_is_progress(void **state)
     assert_int_equal(a.ends, 1);
     assert_int_equal(a.reads, 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void timer_is_progress_unless_it_was_deleted(void **state)
+static void timer_is_progress_unless_it_was_deleted(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioTimer timer;
     int runs = 0;
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, 1, count, &runs);
@@ -116,13 +102,10 @@ static void timer_is_progress_unless_it_was_deleted(void **state)
     assert_false(drive(ctx, false));
     assert_int_equal(runs, 1);
     aio_timer_deinit(&timer);
-    fixture_context_free(ctx);
 }
 
-static void non_blocking_call_never_sleeps(void **state)
+static void non_blocking_call_never_sleeps(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioTimer timer;
     Probe a;
     int runs = 0;
@@ -138,17 +121,13 @@ static void non_blocking_call_never_sleeps(void **state)
     aio_bh_delete(bh);
     aio_timer_deinit(&timer);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void blocking_call_with_nothing_registered_sleeps_until_notified(void **state)
+static void blocking_call_with_nothing_registered_sleeps_until_notified(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     int64_t cpu = fixture_cpu_ns();
     assert_in_range(probe_sleep(ctx, 300), 1, 5);
     assert_true(fixture_cpu_ns() - cpu < 150000000);
-    fixture_context_free(ctx);
 }
 
 static void blocking_call_returns_true_and_not_before_the_deadline(void **state)
@@ -177,10 +156,8 @@ static void interrupt(void *opaque)
     atomic_fetch_add((atomic_int *)opaque, 1);
 }
 
-static void signals_do_not_end_a_wait(void **state)
+static void signals_do_not_end_a_wait(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioTimer timer;
     Probe a;
     int runs = 0;
@@ -206,13 +183,10 @@ static void signals_do_not_end_a_wait(void **state)
     assert_true(atomic_load(&signals) > 10);
     aio_timer_deinit(&timer);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void true_may_be_followed_by_a_sleep(void **state)
+static void true_may_be_followed_by_a_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     int runs = 0;
     probe_open_reader(&a, ctx);
@@ -223,7 +197,6 @@ static void true_may_be_followed_by_a_sleep(void **state)
     assert_true(drive(ctx, true));
     assert_in_range(probe_sleep(ctx, 30), 1, 10);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void delete_timer_soon(void *opaque)
@@ -233,10 +206,8 @@ static void delete_timer_soon(void *opaque)
 }
 
 /* All that may make a blocking call return false, and what it was about has not run. */
-static void blocking_call_returns_false_for_few_reasons(void **state)
+static void blocking_call_returns_false_for_few_reasons(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     int runs = 0;
     AioBh *bh = aio_bh_new(ctx, count, &runs);
     aio_bh_schedule_idle(bh);
@@ -259,7 +230,6 @@ static void blocking_call_returns_false_for_few_reasons(void **state)
     fixture_thread_join(thread);
     assert_int_equal(runs, 1);
     aio_timer_deinit(&timer);
-    fixture_context_free(ctx);
 }
 
 typedef struct Log {
@@ -287,10 +257,8 @@ static void log_read(Probe *probe)
     log_char(probe->arg, 'h');
 }
 
-static void bottom_halves_come_first_then_handlers_then_timers(void **state)
+static void bottom_halves_come_first_then_handlers_then_timers(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioTimer timer;
     Probe a;
     Log log = {.used = 0};
@@ -312,13 +280,10 @@ static void bottom_halves_come_first_then_handlers_then_timers(void **state)
     assert_string_equal(log.text, "bhtbht");
     aio_timer_deinit(&timer);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void always_ready_handler_starves_no_timer(void **state)
+static void always_ready_handler_starves_no_timer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioTimer timer;
     Probe a;
     int runs = 0;
@@ -333,7 +298,6 @@ static void always_ready_handler_starves_no_timer(void **state)
     }
     aio_timer_deinit(&timer);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static bool always(void *opaque)
@@ -347,10 +311,8 @@ static void nothing(void *opaque)
     (void)opaque;
 }
 
-static void busy_source_starves_no_descriptor_without_poll(void **state)
+static void busy_source_starves_no_descriptor_without_poll(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     int polls = 0;
     probe_open(&a, ctx);
@@ -371,7 +333,6 @@ static void busy_source_starves_no_descriptor_without_poll(void **state)
     }
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
 /* The steps of an iteration, as a host takes them. */
@@ -390,10 +351,8 @@ static void again(void *opaque)
     aio_bh_schedule(*(AioBh **)opaque);
 }
 
-static void host_that_always_finds_work_serves_descriptors(void **state)
+static void host_that_always_finds_work_serves_descriptors(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     AioBh *bh;
     probe_open_reader(&a, ctx);
@@ -408,13 +367,10 @@ static void host_that_always_finds_work_serves_descriptors(void **state)
     }
     aio_bh_delete(bh);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void host_that_may_sleep_is_woken_once(void **state)
+static void host_that_may_sleep_is_woken_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     int runs = 0;
     uint64_t writes = probe_counters(ctx).notifier_writes;
     assert_false(aio_prepare(ctx));
@@ -432,25 +388,24 @@ static void host_that_may_sleep_is_woken_once(void **state)
     assert_true(host_iteration(ctx));
     assert_int_equal(runs, 3);
     assert_false(host_iteration(ctx));
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(notification_is_no_progress_and_is_remembered_once),
-    cmocka_unit_test(notification_found_by_busy_polling_is_no_progress),
-    cmocka_unit_test(what_a_poll_callback_finds_is_progress),
-    cmocka_unit_test(what_the_last_look_before_a_sleep_finds_is_progress),
-    cmocka_unit_test(timer_is_progress_unless_it_was_deleted),
-    cmocka_unit_test(non_blocking_call_never_sleeps),
-    cmocka_unit_test(blocking_call_with_nothing_registered_sleeps_until_notified),
+    cmocka_unit_test_home(notification_is_no_progress_and_is_remembered_once),
+    cmocka_unit_test_home(notification_found_by_busy_polling_is_no_progress),
+    cmocka_unit_test_home(what_a_poll_callback_finds_is_progress),
+    cmocka_unit_test_home(what_the_last_look_before_a_sleep_finds_is_progress),
+    cmocka_unit_test_home(timer_is_progress_unless_it_was_deleted),
+    cmocka_unit_test_home(non_blocking_call_never_sleeps),
+    cmocka_unit_test_home(blocking_call_with_nothing_registered_sleeps_until_notified),
     cmocka_unit_test(blocking_call_returns_true_and_not_before_the_deadline),
-    cmocka_unit_test(signals_do_not_end_a_wait),
-    cmocka_unit_test(true_may_be_followed_by_a_sleep),
-    cmocka_unit_test(blocking_call_returns_false_for_few_reasons),
-    cmocka_unit_test(bottom_halves_come_first_then_handlers_then_timers),
-    cmocka_unit_test(always_ready_handler_starves_no_timer),
-    cmocka_unit_test(busy_source_starves_no_descriptor_without_poll),
-    cmocka_unit_test(host_that_always_finds_work_serves_descriptors),
-    cmocka_unit_test(host_that_may_sleep_is_woken_once),
+    cmocka_unit_test_home(signals_do_not_end_a_wait),
+    cmocka_unit_test_home(true_may_be_followed_by_a_sleep),
+    cmocka_unit_test_home(blocking_call_returns_false_for_few_reasons),
+    cmocka_unit_test_home(bottom_halves_come_first_then_handlers_then_timers),
+    cmocka_unit_test_home(always_ready_handler_starves_no_timer),
+    cmocka_unit_test_home(busy_source_starves_no_descriptor_without_poll),
+    cmocka_unit_test_home(host_that_always_finds_work_serves_descriptors),
+    cmocka_unit_test_home(host_that_may_sleep_is_woken_once),
 };
 TEST_MAIN(tests)

@@ -153,10 +153,8 @@ static void take_from_the_other(Probe *probe)
     }
 }
 
-static void what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer(void **state)
+static void what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open_reader(&a, ctx);
     probe_open_reader(&b, ctx);
@@ -170,7 +168,6 @@ static void what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer(voi
     assert_false(drive(ctx, false));
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
 static void run_inside_once(Probe *probe)
@@ -179,10 +176,8 @@ static void run_inside_once(Probe *probe)
     assert_true(drive(probe->ctx, false));
 }
 
-static void write_that_the_inner_iteration_ran_is_not_run_by_the_outer(void **state)
+static void write_that_the_inner_iteration_ran_is_not_run_by_the_outer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     a.on_read = run_inside_once;
@@ -192,7 +187,6 @@ static void write_that_the_inner_iteration_ran_is_not_run_by_the_outer(void **st
     assert_int_equal(a.reads, 1);
     assert_int_equal(a.writes, 1);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void dive_while_ready(Probe *probe)
@@ -206,10 +200,8 @@ static void dive_while_ready(Probe *probe)
     }
 }
 
-static void handler_still_ready_is_entered_again_by_an_inner_iteration(void **state)
+static void handler_still_ready_is_entered_again_by_an_inner_iteration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     int deepest = 0;
     probe_open_reader(&a, ctx);
@@ -220,7 +212,6 @@ static void handler_still_ready_is_entered_again_by_an_inner_iteration(void **st
     assert_true(drive(ctx, true));
     assert_int_equal(deepest, 4);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void run_inside_ready_callback(Probe *probe)
@@ -232,10 +223,8 @@ static void run_inside_ready_callback(Probe *probe)
     --*depth;
 }
 
-static void handler_found_by_busy_polling_is_not_entered_again(void **state)
+static void handler_found_by_busy_polling_is_not_entered_again(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     int depth = 0;
     probe_open(&a, ctx);
@@ -251,7 +240,6 @@ static void handler_found_by_busy_polling_is_not_entered_again(void **state)
         assert_int_equal(a.readies, i);
     }
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void sleep_inside(Probe *probe)
@@ -264,10 +252,8 @@ static void sleep_inside(Probe *probe)
     *writes = probe_counters(probe->ctx).notifier_writes - *writes;
 }
 
-static void inner_sleep_is_woken_and_the_outer_iteration_is_awake(void **state)
+static void inner_sleep_is_woken_and_the_outer_iteration_is_awake(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     uint64_t writes = 1;
     probe_open_reader(&a, ctx);
@@ -279,17 +265,16 @@ static void inner_sleep_is_woken_and_the_outer_iteration_is_awake(void **state)
     assert_false(drive(ctx, true)); /* the notification is remembered */
     assert_in_range(probe_sleep(ctx, 20), 1, 10);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(iterations_nest_a_hundred_deep),
     cmocka_unit_test(iteration_in_a_coroutine_is_fatal),
     cmocka_unit_test(inner_iteration_runs_what_the_outer_found),
-    cmocka_unit_test(what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer),
-    cmocka_unit_test(write_that_the_inner_iteration_ran_is_not_run_by_the_outer),
-    cmocka_unit_test(handler_still_ready_is_entered_again_by_an_inner_iteration),
-    cmocka_unit_test(handler_found_by_busy_polling_is_not_entered_again),
-    cmocka_unit_test(inner_sleep_is_woken_and_the_outer_iteration_is_awake),
+    cmocka_unit_test_home(what_the_inner_iteration_finds_no_longer_is_not_run_by_the_outer),
+    cmocka_unit_test_home(write_that_the_inner_iteration_ran_is_not_run_by_the_outer),
+    cmocka_unit_test_home(handler_still_ready_is_entered_again_by_an_inner_iteration),
+    cmocka_unit_test_home(handler_found_by_busy_polling_is_not_entered_again),
+    cmocka_unit_test_home(inner_sleep_is_woken_and_the_outer_iteration_is_awake),
 };
 TEST_MAIN(tests)

@@ -198,10 +198,8 @@ static void on_notifier(AioNotifier *notifier)
     }
 }
 
-static void handler_is_called_with_the_notifier_and_clears_it(void **state)
+static void handler_is_called_with_the_notifier_and_clears_it(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Counting counting = {.notifier = made(false)};
     aio_set_event_notifier(ctx, &counting.notifier, false, on_notifier, NULL);
     assert_false(drive(ctx, false));
@@ -222,7 +220,6 @@ static void handler_is_called_with_the_notifier_and_clears_it(void **state)
     assert_false(drive(ctx, false));
     assert_int_equal(counting.calls, 4);
     aio_notifier_cleanup(&counting.notifier);
-    fixture_context_free(ctx);
 }
 
 static void set_later(void *opaque)
@@ -253,10 +250,8 @@ static bool poll_counting(void *opaque)
     return false;
 }
 
-static void read_and_poll_are_one_registration(void **state)
+static void read_and_poll_are_one_registration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     Counting counting = {.notifier = made(true)};
     aio_set_event_notifier(ctx, &counting.notifier, false, NULL, poll_counting);
@@ -273,7 +268,6 @@ static void read_and_poll_are_one_registration(void **state)
     assert_int_equal(info.handlers, 0);
     assert_false(counting.wrong_opaque);
     aio_notifier_cleanup(&counting.notifier);
-    fixture_context_free(ctx);
 }
 
 static void call_opaque(void *opaque)
@@ -282,10 +276,8 @@ static void call_opaque(void *opaque)
     on_notifier(&counting->notifier);
 }
 
-static void kind_and_handle_are_its_registration(void **state)
+static void kind_and_handle_are_its_registration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     Counting counting = {.notifier = made(true)};
     const AioHandlerOps ops = {.size = sizeof(ops), .read = call_opaque};
@@ -305,7 +297,6 @@ static void kind_and_handle_are_its_registration(void **state)
     assert_int_equal(info.handlers, 0);
     aio_notifier_cleanup(&counting.notifier);
     assert_int_equal(aio_notifier_handle_kind(), kind);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -318,9 +309,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(refused_notifier_is_harmless),
     cmocka_unit_test(signal_handler_sets_it),
     cmocka_unit_test(no_set_of_many_threads_is_lost),
-    cmocka_unit_test(handler_is_called_with_the_notifier_and_clears_it),
+    cmocka_unit_test_home(handler_is_called_with_the_notifier_and_clears_it),
     cmocka_unit_test(set_from_another_thread_wakes_a_sleeping_loop),
-    cmocka_unit_test(read_and_poll_are_one_registration),
-    cmocka_unit_test(kind_and_handle_are_its_registration),
+    cmocka_unit_test_home(read_and_poll_are_one_registration),
+    cmocka_unit_test_home(kind_and_handle_are_its_registration),
 };
 TEST_MAIN(tests)

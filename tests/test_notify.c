@@ -47,10 +47,8 @@ static bool sleeps(AioContext *ctx, Deadline *deadline)
     return progress && deadline->calls == calls + 1 && counters_of(ctx).sleeps > sleeps_before;
 }
 
-static void notify_before_a_blocking_call_is_remembered(void **state)
+static void notify_before_a_blocking_call_is_remembered(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Deadline deadline;
     deadline_init(&deadline, ctx);
     aio_context_unbind(ctx);
@@ -61,13 +59,10 @@ static void notify_before_a_blocking_call_is_remembered(void **state)
     assert_int_equal(counters_of(ctx).sleeps, 0);
     assert_true(sleeps(ctx, &deadline)); /* but once */
     assert_int_equal(counters_of(ctx).notifier_writes, 0);
-    fixture_context_free(ctx);
 }
 
-static void notify_alone_is_no_progress_and_no_endless_loop(void **state)
+static void notify_alone_is_no_progress_and_no_endless_loop(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Deadline deadline;
     deadline_init(&deadline, ctx);
     aio_notify(ctx);
@@ -80,7 +75,6 @@ static void notify_alone_is_no_progress_and_no_endless_loop(void **state)
     aio_notify(ctx);
     aio_notify_accept(ctx);
     assert_true(sleeps(ctx, &deadline));
-    fixture_context_free(ctx);
 }
 
 static void notify_at_once(void *opaque)
@@ -93,10 +87,8 @@ static void let_another_notify(void *opaque)
     fixture_thread_join(fixture_thread_start(notify_at_once, opaque));
 }
 
-static void notify_during_a_callback_is_for_the_next_iteration(void **state)
+static void notify_during_a_callback_is_for_the_next_iteration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Deadline deadline;
     deadline_init(&deadline, ctx);
     aio_bh_schedule_oneshot(ctx, let_another_notify, ctx);
@@ -104,7 +96,6 @@ static void notify_during_a_callback_is_for_the_next_iteration(void **state)
     assert_false(drive(ctx, true)); /* at once */
     assert_int_equal(counters_of(ctx).sleeps, 0);
     assert_true(sleeps(ctx, &deadline));
-    fixture_context_free(ctx);
 }
 
 static void sleep_then_notify(void *opaque)
@@ -141,17 +132,14 @@ static void drain_is_not_needed_where_the_system_tells_edges(void **state)
     fixture_context_free(ctx);
 }
 
-static void progress_may_be_followed_by_a_sleep(void **state)
+static void progress_may_be_followed_by_a_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Deadline deadline;
     int calls = 0;
     deadline_init(&deadline, ctx);
     aio_bh_schedule_oneshot(ctx, count, &calls);
     assert_true(drive(ctx, true));
     assert_true(sleeps(ctx, &deadline));
-    fixture_context_free(ctx);
 }
 
 /* What a loop that is awake costs. */
@@ -198,13 +186,10 @@ static void loop_that_is_awake_is_not_written_to(void **state)
     fixture_context_free(ctx);
 }
 
-static void loop_with_work_asks_the_system_now_and_then(void **state)
+static void loop_with_work_asks_the_system_now_and_then(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixturePair pair = fixture_pair();
     int calls = 0, reads = 0;
-    aio_context_bind(ctx);
     aio_set_fd_handler(ctx, (int)pair.a, false, count, NULL, NULL, &reads);
     fixture_write(pair.b, "?", 1);
     int rounds = 0;
@@ -228,7 +213,6 @@ static void loop_with_work_asks_the_system_now_and_then(void **state)
     assert_int_equal(counters_of(ctx).waits - before,
                      10); /* a call that does not block always does */
     fixture_pair_close(&pair);
-    fixture_context_free(ctx);
 }
 
 static void post_at_home(void *opaque)
@@ -447,11 +431,8 @@ static void stop_in_signal_handler(void *opaque)
     aio_context_stop(opaque);
 }
 
-static void signal_handler_stops_a_run_at_any_point(void **state)
+static void signal_handler_stops_a_run_at_any_point(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
     if (!fixture_signal_start(stop_in_signal_handler, ctx, 200)) {
         fixture_skip("no such signals here");
     }
@@ -459,23 +440,22 @@ static void signal_handler_stops_a_run_at_any_point(void **state)
         aio_context_run(ctx);
     }
     fixture_signal_stop();
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(notify_before_a_blocking_call_is_remembered),
-    cmocka_unit_test(notify_alone_is_no_progress_and_no_endless_loop),
-    cmocka_unit_test(notify_during_a_callback_is_for_the_next_iteration),
+    cmocka_unit_test_home(notify_before_a_blocking_call_is_remembered),
+    cmocka_unit_test_home(notify_alone_is_no_progress_and_no_endless_loop),
+    cmocka_unit_test_home(notify_during_a_callback_is_for_the_next_iteration),
     cmocka_unit_test(notify_ends_a_wait_for_nothing_and_the_wait_costs_nothing),
     cmocka_unit_test(drain_is_not_needed_where_the_system_tells_edges),
-    cmocka_unit_test(progress_may_be_followed_by_a_sleep),
+    cmocka_unit_test_home(progress_may_be_followed_by_a_sleep),
     cmocka_unit_test(loop_that_is_awake_is_not_written_to),
-    cmocka_unit_test(loop_with_work_asks_the_system_now_and_then),
+    cmocka_unit_test_home(loop_with_work_asks_the_system_now_and_then),
     cmocka_unit_test(work_posted_at_home_waits_for_nothing),
     cmocka_unit_test(changes_of_another_thread_do_not_end_a_wait),
     cmocka_unit_test(late_write_of_a_former_wake_up_ends_no_wait),
     cmocka_unit_test(context_whose_wake_up_is_closed_by_others_says_so_once),
     cmocka_unit_test(signal_handler_posts_at_any_point_of_the_loop_and_of_other_posts),
-    cmocka_unit_test(signal_handler_stops_a_run_at_any_point),
+    cmocka_unit_test_home(signal_handler_stops_a_run_at_any_point),
 };
 TEST_MAIN(tests)

@@ -47,11 +47,9 @@ static Bell *bells_open(AioContext *ctx, int count)
     return bells;
 }
 
-static void five_thousand_ready_at_once_are_served_once_each(void **state)
+static void five_thousand_ready_at_once_are_served_once_each(AioContext *ctx)
 {
-    (void)state;
     enum { N = 5000 };
-    AioContext *ctx = probe_context();
     Bell *bells = bells_open(ctx, N);
     for (int round = 1; round <= 3; round++) {
         for (int i = 0; i < N; i++) {
@@ -69,14 +67,11 @@ static void five_thousand_ready_at_once_are_served_once_each(void **state)
     assert_int_equal(probe_counters(ctx).handler_calls, 3 * N);
     bells_close(ctx, bells, N);
     assert_int_equal(probe_handlers(ctx), 0);
-    fixture_context_free(ctx);
 }
 
-static void one_busy_handle_among_thousands_is_served_alone(void **state)
+static void one_busy_handle_among_thousands_is_served_alone(AioContext *ctx)
 {
-    (void)state;
     enum { N = 4000 };
-    AioContext *ctx = probe_context();
     Bell *bells = bells_open(ctx, N);
     for (int i = 0; i < 100; i++) {
         aio_notifier_set(&bells[i * 39].notifier);
@@ -86,14 +81,11 @@ static void one_busy_handle_among_thousands_is_served_alone(void **state)
     assert_int_equal(probe_counters(ctx).handler_calls, 100);
     assert_in_range(probe_sleep(ctx, 30), 1, 10);
     bells_close(ctx, bells, N);
-    fixture_context_free(ctx);
 }
 
-static void handles_come_and_go_in_any_order(void **state)
+static void handles_come_and_go_in_any_order(AioContext *ctx)
 {
-    (void)state;
     enum { N = 1000 };
-    AioContext *ctx = probe_context();
     Bell *bells = bells_open(ctx, N);
     bool *here = calloc(N, sizeof(*here));
     unsigned seed = 1;
@@ -120,7 +112,6 @@ static void handles_come_and_go_in_any_order(void **state)
     }
     free(here);
     bells_close(ctx, bells, N);
-    fixture_context_free(ctx);
 }
 
 static void nest(Probe *probe)
@@ -132,12 +123,10 @@ static void nest(Probe *probe)
     }
 }
 
-static void two_hundred_handlers_nest(void **state)
+static void two_hundred_handlers_nest(AioContext *ctx)
 {
-    (void)state;
     enum { N = 200 };
     static Probe probes[N];
-    AioContext *ctx = probe_context();
     int left = N;
     for (int i = 0; i < N; i++) {
         probe_open_reader(&probes[i], ctx);
@@ -152,13 +141,10 @@ static void two_hundred_handlers_nest(void **state)
         assert_int_equal(probes[i].reads, 1);
         probe_close(&probes[i]);
     }
-    fixture_context_free(ctx);
 }
 
-static void handles_come_and_go_and_leave_nothing(void **state)
+static void handles_come_and_go_and_leave_nothing(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     size_t memory = 0;
     unsigned handles = fixture_open_handles();
     for (int round = 0; round < 40; round++) {
@@ -181,14 +167,13 @@ static void handles_come_and_go_and_leave_nothing(void **state)
     }
     assert_int_equal(fixture_open_handles(), handles);
     assert_true(fixture_memory_in_use() <= memory + 10000);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(five_thousand_ready_at_once_are_served_once_each),
-    cmocka_unit_test(one_busy_handle_among_thousands_is_served_alone),
-    cmocka_unit_test(handles_come_and_go_in_any_order),
-    cmocka_unit_test(two_hundred_handlers_nest),
-    cmocka_unit_test(handles_come_and_go_and_leave_nothing),
+    cmocka_unit_test_home(five_thousand_ready_at_once_are_served_once_each),
+    cmocka_unit_test_home(one_busy_handle_among_thousands_is_served_alone),
+    cmocka_unit_test_home(handles_come_and_go_in_any_order),
+    cmocka_unit_test_home(two_hundred_handlers_nest),
+    cmocka_unit_test_home(handles_come_and_go_and_leave_nothing),
 };
 TEST_MAIN(tests)

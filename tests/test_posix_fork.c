@@ -55,15 +55,12 @@ static void use_workers(AioContext *ctx, int count)
     }
 }
 
-static void child_drops_a_context_with_idle_workers(void **state)
+static void child_drops_a_context_with_idle_workers(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     use_workers(ctx, 4);
     fixture_sleep_ms(50); /* to be idle; the test is right, too, where they are not yet */
     assert_int_equal(unref_in_child(ctx, true), CHILD_WELL);
     use_workers(ctx, 4);
-    fixture_context_free(ctx);
 }
 
 static void child_drops_a_context_that_had_files(void **state)
@@ -83,10 +80,8 @@ static void child_drops_a_context_that_had_files(void **state)
     fixture_file_remove(&fixture);
 }
 
-static void child_drops_a_context_with_work_in_flight(void **state)
+static void child_drops_a_context_with_work_in_flight(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     atomic_int gate = 0, order = 0;
     PoolJob busy = {.gate = &gate, .order = &order}, queued = {.gate = &gate};
     assert_true(aio_thread_pool_set_bounds(aio_get_thread_pool(ctx), 1, 1, NULL));
@@ -101,14 +96,11 @@ static void child_drops_a_context_with_work_in_flight(void **state)
     pool_wait(ctx, &queued);
     assert_int_equal(busy.result, 0);
     assert_int_equal(queued.result, 0);
-    fixture_context_free(ctx);
 }
 
-static void child_may_be_made_while_workers_come_and_go(void **state)
+static void child_may_be_made_while_workers_come_and_go(AioContext *ctx)
 {
-    (void)state;
     enum { FORKS = 20, JOBS = 8 };
-    AioContext *ctx = fixture_context();
     use_workers(ctx, 4);
     for (unsigned i = 0; i < FORKS * fixture_long(); i++) {
         PoolJob jobs[JOBS] = {{0}};
@@ -120,13 +112,12 @@ static void child_may_be_made_while_workers_come_and_go(void **state)
             pool_wait(ctx, &jobs[n]);
         }
     }
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(child_drops_a_context_with_idle_workers),
+    cmocka_unit_test_home(child_drops_a_context_with_idle_workers),
     cmocka_unit_test(child_drops_a_context_that_had_files),
-    cmocka_unit_test(child_drops_a_context_with_work_in_flight),
-    cmocka_unit_test(child_may_be_made_while_workers_come_and_go),
+    cmocka_unit_test_home(child_drops_a_context_with_work_in_flight),
+    cmocka_unit_test_home(child_may_be_made_while_workers_come_and_go),
 };
 TEST_MAIN(tests)

@@ -28,10 +28,8 @@ static void close_far_end(Probe *probe)
     probe->pair.b = AIO_HANDLE_NONE;
 }
 
-static void pure_hang_up_never_spins_a_writer(void **state)
+static void pure_hang_up_never_spins_a_writer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     pipe_pair(&a, ctx, 0); /* the reading end: it is never writable, and hangs up */
     probe_set(&a, PROBE_WRITE, 0);
@@ -47,13 +45,10 @@ static void pure_hang_up_never_spins_a_writer(void **state)
     probe_set(&a, PROBE_WRITE, 0);
     assert_in_range(probe_sleep(ctx, 50), 1, 10);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void error_calls_read_then_write(void **state)
+static void error_calls_read_then_write(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     pipe_pair(&a, ctx, 1);
     fixture_fill(a.pair.a); /* not writable */
@@ -72,7 +67,6 @@ static void error_calls_read_then_write(void **state)
     assert_true(drive(ctx, true));
     assert_int_equal(a.reads, 2);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void close_near_end(Probe *probe)
@@ -93,10 +87,8 @@ static void register_again(Probe *probe)
     probe_ping(probe);
 }
 
-static void error_callback_may_register_anew_or_remove(void **state)
+static void error_callback_may_register_anew_or_remove(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     close_near_end(&a);
@@ -116,7 +108,6 @@ static void error_callback_may_register_anew_or_remove(void **state)
     assert_false(drive(ctx, false));
     aio_error_free(aio_context_take_error(ctx));
     fixture_close(a.pair.b);
-    fixture_context_free(ctx);
 }
 
 static void remove_and_free(AioContext *ctx, const AioError *error, void *opaque)
@@ -129,10 +120,8 @@ static void remove_and_free(AioContext *ctx, const AioError *error, void *opaque
     *probe = NULL;
 }
 
-static void handler_removed_by_who_is_told_of_errors_is_not_told_itself(void **state)
+static void handler_removed_by_who_is_told_of_errors_is_not_told_itself(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe *probe = malloc(sizeof(*probe));
     probe_open(probe, ctx);
     AioHandle far = probe->pair.b;
@@ -145,13 +134,10 @@ static void handler_removed_by_who_is_told_of_errors_is_not_told_itself(void **s
     aio_context_set_error_func(ctx, NULL, NULL);
     aio_error_free(aio_context_take_error(ctx));
     fixture_close(far);
-    fixture_context_free(ctx);
 }
 
-static void objects_are_refused(void **state)
+static void objects_are_refused(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     AioHandlerOps ops = {.size = sizeof(ops)};
     AioError *error = NULL;
     assert_false(aio_handler_set(ctx, 12345, AIO_HANDLE_OBJECT, 0, &ops, NULL, &error));
@@ -163,7 +149,6 @@ static void objects_are_refused(void **state)
         aio_handler_set(ctx, (AioHandle)INT32_MAX + 1, AIO_HANDLE_FD, 0, &ops, NULL, &error));
     assert_int_equal(aio_error_code(error), EBADF);
     aio_error_free(error);
-    fixture_context_free(ctx);
 }
 
 static void child_of_fork_destroys_its_copy_and_the_parent_goes_on(void **state)
@@ -212,10 +197,8 @@ static bool host_iteration(AioContext *ctx)
     return ready;
 }
 
-static void host_is_told_what_the_system_does_not_report(void **state)
+static void host_is_told_what_the_system_does_not_report(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, hung;
     probe_open(&a, ctx);
     close((int)a.pair.a);
@@ -236,16 +219,15 @@ static void host_is_told_what_the_system_does_not_report(void **state)
     assert_in_range(probe_sleep(ctx, 50), 1, 10); /* it left the poller */
     fixture_close(a.pair.b);
     probe_close(&hung);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(pure_hang_up_never_spins_a_writer),
-    cmocka_unit_test(error_calls_read_then_write),
-    cmocka_unit_test(error_callback_may_register_anew_or_remove),
-    cmocka_unit_test(handler_removed_by_who_is_told_of_errors_is_not_told_itself),
-    cmocka_unit_test(objects_are_refused),
+    cmocka_unit_test_home(pure_hang_up_never_spins_a_writer),
+    cmocka_unit_test_home(error_calls_read_then_write),
+    cmocka_unit_test_home(error_callback_may_register_anew_or_remove),
+    cmocka_unit_test_home(handler_removed_by_who_is_told_of_errors_is_not_told_itself),
+    cmocka_unit_test_home(objects_are_refused),
     cmocka_unit_test(child_of_fork_destroys_its_copy_and_the_parent_goes_on),
-    cmocka_unit_test(host_is_told_what_the_system_does_not_report),
+    cmocka_unit_test_home(host_is_told_what_the_system_does_not_report),
 };
 TEST_MAIN(tests)

@@ -41,10 +41,8 @@ static int open_regular_file(void)
     return fd;
 }
 
-static void descriptor_that_is_not_open_is_told_once(void **state)
+static void descriptor_that_is_not_open_is_told_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     char number[32];
     probe_open(&a, ctx);
@@ -69,7 +67,6 @@ static void descriptor_that_is_not_open_is_told_once(void **state)
     assert_int_equal(a.errors, 1);
     assert_null(aio_context_take_error(ctx));
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void look_inside(Probe *probe)
@@ -77,10 +74,8 @@ static void look_inside(Probe *probe)
     drive(probe->ctx, false);
 }
 
-static void failure_that_the_outer_iteration_found_is_told_by_the_inner(void **state)
+static void failure_that_the_outer_iteration_found_is_told_by_the_inner(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open_reader(&a, ctx);
     probe_open(&b, ctx);
@@ -98,13 +93,10 @@ static void failure_that_the_outer_iteration_found_is_told_by_the_inner(void **s
     probe_close(&a);
     probe_remove(&b);
     fixture_close(b.pair.b);
-    fixture_context_free(ctx);
 }
 
-static void failed_handler_can_be_removed_before_it_was_told(void **state)
+static void failed_handler_can_be_removed_before_it_was_told(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open(&a, ctx);
     probe_open(&b, ctx);
@@ -122,13 +114,10 @@ static void failed_handler_can_be_removed_before_it_was_told(void **state)
     fixture_close(a.pair.b);
     assert_null(aio_context_take_error(ctx));
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
-static void closed_descriptor_neither_spins_nor_calls_back(void **state)
+static void closed_descriptor_neither_spins_nor_calls_back(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open(&a, ctx);
     probe_set(&a, PROBE_READ | PROBE_ERROR, 0);
@@ -147,7 +136,6 @@ static void closed_descriptor_neither_spins_nor_calls_back(void **state)
     probe_expect_error(ctx, EBADF, "can't be watched");
     probe_remove(&a);
     fixture_close(a.pair.b);
-    fixture_context_free(ctx);
 }
 
 /* A second descriptor keeps the file open that the handler's one was for. */
@@ -187,10 +175,8 @@ static void duplicate_of_a_removed_descriptor_wakes_nothing(void **state)
     dup_case(true);
 }
 
-static void duplicate_that_stays_registered_costs_no_cpu_where_descriptors_are_used_up(void **state)
+static void duplicate_that_stays_registered_costs_no_cpu_out_of_descriptors(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, other;
     probe_open_reader(&a, ctx);
     probe_open_reader(&other, ctx);
@@ -221,13 +207,10 @@ static void duplicate_that_stays_registered_costs_no_cpu_where_descriptors_are_u
     close(copy);
     fixture_close(a.pair.b);
     probe_close(&other);
-    fixture_context_free(ctx);
 }
 
-static void recycled_descriptor_is_served_once_it_is_registered_again(void **state)
+static void recycled_descriptor_is_served_once_it_is_registered_again(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     probe_open_reader(&a, ctx);
     drive(ctx, false);
@@ -254,13 +237,10 @@ static void recycled_descriptor_is_served_once_it_is_registered_again(void **sta
     assert_int_equal(a.reads, 8);
     close(file);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
-static void number_used_again_hears_nothing_of_a_duplicate_of_its_former_file(void **state)
+static void number_used_again_hears_nothing_of_a_duplicate_of_its_former_file(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     char buffer[16];
     probe_open_reader(&a, ctx);
@@ -278,7 +258,6 @@ static void number_used_again_hears_nothing_of_a_duplicate_of_its_former_file(vo
     close(copy);
     close(far);
     probe_close(&a);
-    fixture_context_free(ctx);
 }
 
 static void reopen_the_other(Probe *probe)
@@ -290,10 +269,8 @@ static void reopen_the_other(Probe *probe)
     }
 }
 
-static void number_used_again_hears_nothing_of_what_was_found_for_its_former_file(void **state)
+static void number_used_again_hears_nothing_of_what_was_found_for_its_former_file(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a, b;
     probe_open_reader(&a, ctx);
     probe_open_reader(&b, ctx);
@@ -307,7 +284,6 @@ static void number_used_again_hears_nothing_of_what_was_found_for_its_former_fil
     assert_false(drive(ctx, false));
     probe_close(&a);
     probe_close(&b);
-    fixture_context_free(ctx);
 }
 
 static void close_after_remove(Probe *probe)
@@ -324,10 +300,8 @@ static void close_after_remove(Probe *probe)
     probe->pair.a = AIO_HANDLE_NONE;
 }
 
-static void peer_sees_the_end_when_the_removed_descriptor_is_closed(void **state)
+static void peer_sees_the_end_when_the_removed_descriptor_is_closed(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = probe_context();
     Probe a;
     char byte;
     probe_open_reader(&a, ctx);
@@ -354,7 +328,6 @@ static void peer_sees_the_end_when_the_removed_descriptor_is_closed(void **state
     assert_int_equal(next.reads, 1);
     probe_close(&next);
     fixture_close(b.pair.b);
-    fixture_context_free(ctx);
 }
 
 static void regular_files_are_always_ready_and_disturb_nobody(void **state)
@@ -399,11 +372,9 @@ static void regular_files_are_always_ready_and_disturb_nobody(void **state)
     fixture_context_free(ctx);
 }
 
-static void handlers_are_served_though_the_limit_of_descriptors_is_below_their_number(void **state)
+static void handlers_are_served_though_more_than_the_limit_of_descriptors(AioContext *ctx)
 {
-    (void)state;
     enum { N = 50 };
-    AioContext *ctx = probe_context();
     Probe probes[N];
     for (int i = 0; i < N; i++) {
         probe_open_reader(&probes[i], ctx);
@@ -426,21 +397,20 @@ static void handlers_are_served_though_the_limit_of_descriptors_is_below_their_n
     for (int i = 0; i < N; i++) {
         probe_close(&probes[i]);
     }
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(descriptor_that_is_not_open_is_told_once),
-    cmocka_unit_test(failure_that_the_outer_iteration_found_is_told_by_the_inner),
-    cmocka_unit_test(failed_handler_can_be_removed_before_it_was_told),
-    cmocka_unit_test(closed_descriptor_neither_spins_nor_calls_back),
+    cmocka_unit_test_home(descriptor_that_is_not_open_is_told_once),
+    cmocka_unit_test_home(failure_that_the_outer_iteration_found_is_told_by_the_inner),
+    cmocka_unit_test_home(failed_handler_can_be_removed_before_it_was_told),
+    cmocka_unit_test_home(closed_descriptor_neither_spins_nor_calls_back),
     cmocka_unit_test(duplicate_of_a_removed_descriptor_wakes_nothing),
-    cmocka_unit_test(duplicate_that_stays_registered_costs_no_cpu_where_descriptors_are_used_up),
-    cmocka_unit_test(recycled_descriptor_is_served_once_it_is_registered_again),
-    cmocka_unit_test(number_used_again_hears_nothing_of_a_duplicate_of_its_former_file),
-    cmocka_unit_test(number_used_again_hears_nothing_of_what_was_found_for_its_former_file),
-    cmocka_unit_test(peer_sees_the_end_when_the_removed_descriptor_is_closed),
+    cmocka_unit_test_home(duplicate_that_stays_registered_costs_no_cpu_out_of_descriptors),
+    cmocka_unit_test_home(recycled_descriptor_is_served_once_it_is_registered_again),
+    cmocka_unit_test_home(number_used_again_hears_nothing_of_a_duplicate_of_its_former_file),
+    cmocka_unit_test_home(number_used_again_hears_nothing_of_what_was_found_for_its_former_file),
+    cmocka_unit_test_home(peer_sees_the_end_when_the_removed_descriptor_is_closed),
     cmocka_unit_test(regular_files_are_always_ready_and_disturb_nobody),
-    cmocka_unit_test(handlers_are_served_though_the_limit_of_descriptors_is_below_their_number),
+    cmocka_unit_test_home(handlers_are_served_though_more_than_the_limit_of_descriptors),
 };
 TEST_MAIN(tests)

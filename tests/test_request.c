@@ -67,10 +67,8 @@ static Job *job_new(const AioRequestInfo *info, AioContext *ctx, Log *log)
     return job;
 }
 
-static void request_begins_with_one_reference_and_its_whole_size(void **state)
+static void request_begins_with_one_reference_and_its_whole_size(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = aio_request_get(&cancellable, ctx, on_complete, &log);
     assert_non_null(job);
@@ -81,13 +79,10 @@ static void request_begins_with_one_reference_and_its_whole_size(void **state)
     memset((char *)job + sizeof(AioRequest), 0x5a, sizeof(Job) - sizeof(AioRequest));
     aio_request_unref(job);
     assert_int_equal(log.calls, 0);
-    fixture_context_free(ctx);
 }
 
-static void request_completes_once_and_is_freed_after_its_callback(void **state)
+static void request_completes_once_and_is_freed_after_its_callback(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     aio_bh_schedule(job->bh);
@@ -96,13 +91,10 @@ static void request_completes_once_and_is_freed_after_its_callback(void **state)
     assert_int_equal(log.calls, 1);
     assert_int_equal(log.ret, 7);
     assert_int_equal(log.refcount, 1);
-    fixture_context_free(ctx);
 }
 
-static void request_outlives_its_completion_by_a_reference(void **state)
+static void request_outlives_its_completion_by_a_reference(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     aio_request_ref(job);
@@ -115,26 +107,20 @@ static void request_outlives_its_completion_by_a_reference(void **state)
     assert_int_equal(job->cancels, 0);
     assert_int_equal(log.calls, 1);
     aio_request_unref(job);
-    fixture_context_free(ctx);
 }
 
-static void request_without_callback_completes(void **state)
+static void request_without_callback_completes(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     job->request.cb = NULL;
     aio_bh_schedule(job->bh);
     assert_true(drive(ctx, true));
     assert_int_equal(log.calls, 0);
-    fixture_context_free(ctx);
 }
 
-static void cancel_async_returns_before_the_one_completion(void **state)
+static void cancel_async_returns_before_the_one_completion(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {.cancelling = true};
     Job *job = job_new(&cancellable, ctx, &log);
     aio_request_cancel_async(&job->request);
@@ -146,26 +132,20 @@ static void cancel_async_returns_before_the_one_completion(void **state)
     assert_int_equal(log.calls, 1);
     assert_int_equal(log.ret, -ECANCELED);
     assert_false(log.in_cancel);
-    fixture_context_free(ctx);
 }
 
-static void cancel_waits_for_the_completion(void **state)
+static void cancel_waits_for_the_completion(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     aio_request_cancel(&job->request);
     assert_int_equal(log.calls, 1);
     assert_int_equal(log.ret, -ECANCELED);
     assert_int_equal(log.refcount, 2);
-    fixture_context_free(ctx);
 }
 
-static void cancel_of_what_cannot_be_cancelled_waits_for_the_real_result(void **state)
+static void cancel_of_what_cannot_be_cancelled_waits_for_the_real_result(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&uncancellable, ctx, &log);
     aio_request_cancel_async(&job->request);
@@ -173,13 +153,10 @@ static void cancel_of_what_cannot_be_cancelled_waits_for_the_real_result(void **
     aio_request_cancel(&job->request);
     assert_int_equal(log.calls, 1);
     assert_int_equal(log.ret, 7);
-    fixture_context_free(ctx);
 }
 
-static void cancel_with_another_reference_held_returns(void **state)
+static void cancel_with_another_reference_held_returns(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     aio_request_ref(job);
@@ -187,7 +164,6 @@ static void cancel_with_another_reference_held_returns(void **state)
     assert_int_equal(log.calls, 1);
     assert_int_equal(job->request.refcount, 1);
     aio_request_unref(job);
-    fixture_context_free(ctx);
 }
 
 static void cancel_itself(void *opaque, int64_t ret)
@@ -197,10 +173,8 @@ static void cancel_itself(void *opaque, int64_t ret)
     aio_request_cancel(&log->job->request);
 }
 
-static void cancel_in_its_own_callback_returns(void **state)
+static void cancel_in_its_own_callback_returns(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     job->request.cb = cancel_itself;
@@ -208,7 +182,6 @@ static void cancel_in_its_own_callback_returns(void **state)
     drive(ctx, true);
     assert_int_equal(log.calls, 1);
     assert_int_equal(log.ret, 7);
-    fixture_context_free(ctx);
 }
 
 /* A kind that lives in another context than it was made for, and does without aio_request_complete(). */
@@ -320,10 +293,8 @@ static void completion_may_drop_the_context_that_a_cancel_runs(void **state)
     assert_int_equal(log.ret, -ECANCELED);
 }
 
-static void quiesce_waits_for_requests_in_flight(void **state)
+static void quiesce_waits_for_requests_in_flight(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     Job *dropped = aio_request_get(&cancellable, ctx, on_complete, &log);
@@ -332,7 +303,6 @@ static void quiesce_waits_for_requests_in_flight(void **state)
     aio_quiesce_begin(ctx);
     assert_int_equal(log.calls, 1);
     aio_quiesce_end(ctx);
-    fixture_context_free(ctx);
 }
 
 static void quiesce_and_record(void *opaque, int64_t ret)
@@ -343,10 +313,8 @@ static void quiesce_and_record(void *opaque, int64_t ret)
     on_complete(log, ret);
 }
 
-static void completion_may_quiesce_its_context(void **state)
+static void completion_may_quiesce_its_context(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Log log = {0};
     Job *job = job_new(&cancellable, ctx, &log);
     job->request.cb = quiesce_and_record;
@@ -355,13 +323,10 @@ static void completion_may_quiesce_its_context(void **state)
         drive(ctx, true);
     }
     assert_int_equal(log.calls, 1);
-    fixture_context_free(ctx);
 }
 
-static void completions_are_counted(void **state)
+static void completions_are_counted(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     Log log = {0};
     for (int i = 0; i < 3; i++) {
@@ -369,25 +334,24 @@ static void completions_are_counted(void **state)
     }
     aio_context_info(ctx, &info);
     assert_int_equal(info.counters.request_completions, 3);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(request_begins_with_one_reference_and_its_whole_size),
-    cmocka_unit_test(request_completes_once_and_is_freed_after_its_callback),
-    cmocka_unit_test(request_outlives_its_completion_by_a_reference),
-    cmocka_unit_test(request_without_callback_completes),
-    cmocka_unit_test(cancel_async_returns_before_the_one_completion),
-    cmocka_unit_test(cancel_waits_for_the_completion),
-    cmocka_unit_test(cancel_of_what_cannot_be_cancelled_waits_for_the_real_result),
-    cmocka_unit_test(cancel_with_another_reference_held_returns),
-    cmocka_unit_test(cancel_in_its_own_callback_returns),
+    cmocka_unit_test_home(request_begins_with_one_reference_and_its_whole_size),
+    cmocka_unit_test_home(request_completes_once_and_is_freed_after_its_callback),
+    cmocka_unit_test_home(request_outlives_its_completion_by_a_reference),
+    cmocka_unit_test_home(request_without_callback_completes),
+    cmocka_unit_test_home(cancel_async_returns_before_the_one_completion),
+    cmocka_unit_test_home(cancel_waits_for_the_completion),
+    cmocka_unit_test_home(cancel_of_what_cannot_be_cancelled_waits_for_the_real_result),
+    cmocka_unit_test_home(cancel_with_another_reference_held_returns),
+    cmocka_unit_test_home(cancel_in_its_own_callback_returns),
     cmocka_unit_test(cancel_runs_the_context_that_the_request_names),
     cmocka_unit_test(last_reference_may_go_while_a_cancel_waits),
     cmocka_unit_test(last_reference_of_a_named_context_may_go_while_a_cancel_waits),
     cmocka_unit_test(completion_may_drop_the_context_that_a_cancel_runs),
-    cmocka_unit_test(quiesce_waits_for_requests_in_flight),
-    cmocka_unit_test(completion_may_quiesce_its_context),
-    cmocka_unit_test(completions_are_counted),
+    cmocka_unit_test_home(quiesce_waits_for_requests_in_flight),
+    cmocka_unit_test_home(completion_may_quiesce_its_context),
+    cmocka_unit_test_home(completions_are_counted),
 };
 TEST_MAIN(tests)

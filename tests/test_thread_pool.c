@@ -7,10 +7,8 @@
 
 #include "tests/pool_help.h"
 
-static void job_runs_in_a_worker_and_completes_at_home(void **state)
+static void job_runs_in_a_worker_and_completes_at_home(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     PoolJob job = {.ret = 42};
     pool_submit(ctx, &job);
     assert_int_equal(job.done, 0);
@@ -20,27 +18,20 @@ static void job_runs_in_a_worker_and_completes_at_home(void **state)
     assert_int_equal(job.result, 42);
     assert_ptr_equal(job.home, pool_thread());
     assert_ptr_not_equal(job.thread, pool_thread());
-    fixture_context_free(ctx);
 }
 
-static void pool_of_a_context_is_one(void **state)
+static void pool_of_a_context_is_one(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     assert_non_null(aio_get_thread_pool(ctx));
     assert_ptr_equal(aio_get_thread_pool(ctx), aio_get_thread_pool(ctx));
-    fixture_context_free(ctx);
 }
 
-static void negative_result_is_handed_on(void **state)
+static void negative_result_is_handed_on(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     PoolJob job = {.ret = -EIO};
     pool_submit(ctx, &job);
     pool_wait(ctx, &job);
     assert_int_equal(job.result, -EIO);
-    fixture_context_free(ctx);
 }
 
 static int set_flag(void *opaque)
@@ -49,24 +40,19 @@ static int set_flag(void *opaque)
     return 0;
 }
 
-static void completion_without_callback_is_progress(void **state)
+static void completion_without_callback_is_progress(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     atomic_int ran = 0;
     assert_non_null(
         aio_thread_pool_submit(aio_get_thread_pool(ctx), set_flag, &ran, NULL, NULL, NULL));
     assert_true(drive(ctx, true));
     assert_int_equal(atomic_load(&ran), 1);
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
-static void jobs_start_in_the_order_of_their_submission(void **state)
+static void jobs_start_in_the_order_of_their_submission(AioContext *ctx)
 {
-    (void)state;
     enum { N = 50 };
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     PoolJob jobs[N] = {{0}};
     atomic_int order = 0, gate = 0;
@@ -85,7 +71,6 @@ static void jobs_start_in_the_order_of_their_submission(void **state)
     for (int i = 0; i < N; i++) {
         assert_int_equal(jobs[i].place, i);
     }
-    fixture_context_free(ctx);
 }
 
 /* Submit n jobs behind a gate, drive until `expected` of them run, and see that no more come. */
@@ -112,10 +97,8 @@ static int peak_of(AioContext *ctx, PoolJob *jobs, int n, int expected)
     return atomic_load(&peak);
 }
 
-static void as_many_run_at_once_as_the_bounds_allow(void **state)
+static void as_many_run_at_once_as_the_bounds_allow(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     static PoolJob jobs[100];
     assert_true(aio_thread_pool_set_bounds(pool, 0, 4, NULL));
@@ -124,16 +107,12 @@ static void as_many_run_at_once_as_the_bounds_allow(void **state)
     assert_int_equal(peak_of(ctx, jobs, 5, 1), 1);
     assert_true(aio_thread_pool_set_bounds(pool, 2, 64, NULL));
     assert_int_equal(peak_of(ctx, jobs, 100, 64), 64);
-    fixture_context_free(ctx);
 }
 
-static void default_is_64_workers(void **state)
+static void default_is_64_workers(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     static PoolJob jobs[70];
     assert_int_equal(peak_of(ctx, jobs, 70, 64), 64);
-    fixture_context_free(ctx);
 }
 
 static void wrong_bounds_are_refused_and_named(void **state)
@@ -155,11 +134,9 @@ static void wrong_bounds_are_refused_and_named(void **state)
     fixture_context_free(ctx);
 }
 
-static void cancel_takes_back_what_is_queued_and_nothing_else(void **state)
+static void cancel_takes_back_what_is_queued_and_nothing_else(AioContext *ctx)
 {
-    (void)state;
     enum { N = 100, WORKERS = 64 };
-    AioContext *ctx = fixture_context();
     static PoolJob jobs[N];
     atomic_int gate = 0, running = 0, peak = 0;
     int left = N;
@@ -190,13 +167,10 @@ static void cancel_takes_back_what_is_queued_and_nothing_else(void **state)
         cancelled += jobs[i].result == -ECANCELED;
     }
     assert_int_equal(cancelled, N - WORKERS);
-    fixture_context_free(ctx);
 }
 
-static void synchronous_cancel_waits_for_either_result(void **state)
+static void synchronous_cancel_waits_for_either_result(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     atomic_int gate = 0, running = 0, peak = 0;
     assert_true(aio_thread_pool_set_bounds(aio_get_thread_pool(ctx), 0, 1, NULL));
     PoolJob first = {.gate = &gate, .running = &running, .peak = &peak};
@@ -215,7 +189,6 @@ static void synchronous_cancel_waits_for_either_result(void **state)
     aio_request_cancel(first.request);
     assert_int_equal(first.done, 1);
     assert_int_equal(first.result, 0);
-    fixture_context_free(ctx);
 }
 
 static void free_job(void *opaque, int64_t ret)
@@ -226,11 +199,9 @@ static void free_job(void *opaque, int64_t ret)
     free(job);
 }
 
-static void opaque_may_be_freed_in_the_callback_of_a_cancelled_job(void **state)
+static void opaque_may_be_freed_in_the_callback_of_a_cancelled_job(AioContext *ctx)
 {
-    (void)state;
     enum { N = 200 };
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     int left = N;
     for (int i = 0; i < N; i++) {
@@ -249,7 +220,6 @@ static void opaque_may_be_freed_in_the_callback_of_a_cancelled_job(void **state)
     while (left > 0) {
         drive(ctx, true);
     }
-    fixture_context_free(ctx);
 }
 
 /* Two jobs that have both finished when the loop comes to look. */
@@ -264,10 +234,8 @@ static void submit_two_and_let_them_finish(AioContext *ctx, PoolJob jobs[2])
     fixture_sleep_ms(5);
 }
 
-static void callback_may_wait_for_a_job_that_finished_with_its_own(void **state)
+static void callback_may_wait_for_a_job_that_finished_with_its_own(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     for (int waiting = 0; waiting < 2; waiting++) {
         atomic_int order = 0;
         PoolJob jobs[2] = {{.order = &order}, {.order = &order}};
@@ -277,14 +245,11 @@ static void callback_may_wait_for_a_job_that_finished_with_its_own(void **state)
         assert_int_equal(jobs[0].done, 1);
         assert_int_equal(jobs[1].done, 1);
     }
-    fixture_context_free(ctx);
 }
 
-static void each_callback_may_wait_for_the_next(void **state)
+static void each_callback_may_wait_for_the_next(AioContext *ctx)
 {
-    (void)state;
     enum { N = 50 };
-    AioContext *ctx = fixture_context();
     PoolJob jobs[N] = {{0}};
     atomic_int order = 0;
     int left = N;
@@ -301,7 +266,6 @@ static void each_callback_may_wait_for_the_next(void **state)
     while (left > 0) {
         drive(ctx, true);
     }
-    fixture_context_free(ctx);
 }
 
 static void open_in_50_ms(void *opaque)
@@ -364,10 +328,8 @@ static void nothing_to_read(void *opaque)
     (void)opaque;
 }
 
-static void completions_end_busy_polling(void **state)
+static void completions_end_busy_polling(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixturePair pair = fixture_pair();
     int polls = 0;
     AioHandlerOps ops = {.size = sizeof(ops), .read = nothing_to_read, .poll = not_ready};
@@ -385,25 +347,24 @@ static void completions_end_busy_polling(void **state)
     assert_true(best < 1000000);
     aio_handler_remove(ctx, pair.a, fixture_pair_kind());
     fixture_pair_close(&pair);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(job_runs_in_a_worker_and_completes_at_home),
-    cmocka_unit_test(pool_of_a_context_is_one),
-    cmocka_unit_test(negative_result_is_handed_on),
-    cmocka_unit_test(completion_without_callback_is_progress),
-    cmocka_unit_test(jobs_start_in_the_order_of_their_submission),
-    cmocka_unit_test(as_many_run_at_once_as_the_bounds_allow),
-    cmocka_unit_test(default_is_64_workers),
+    cmocka_unit_test_home(job_runs_in_a_worker_and_completes_at_home),
+    cmocka_unit_test_home(pool_of_a_context_is_one),
+    cmocka_unit_test_home(negative_result_is_handed_on),
+    cmocka_unit_test_home(completion_without_callback_is_progress),
+    cmocka_unit_test_home(jobs_start_in_the_order_of_their_submission),
+    cmocka_unit_test_home(as_many_run_at_once_as_the_bounds_allow),
+    cmocka_unit_test_home(default_is_64_workers),
     cmocka_unit_test(wrong_bounds_are_refused_and_named),
-    cmocka_unit_test(cancel_takes_back_what_is_queued_and_nothing_else),
-    cmocka_unit_test(synchronous_cancel_waits_for_either_result),
-    cmocka_unit_test(opaque_may_be_freed_in_the_callback_of_a_cancelled_job),
-    cmocka_unit_test(callback_may_wait_for_a_job_that_finished_with_its_own),
-    cmocka_unit_test(each_callback_may_wait_for_the_next),
+    cmocka_unit_test_home(cancel_takes_back_what_is_queued_and_nothing_else),
+    cmocka_unit_test_home(synchronous_cancel_waits_for_either_result),
+    cmocka_unit_test_home(opaque_may_be_freed_in_the_callback_of_a_cancelled_job),
+    cmocka_unit_test_home(callback_may_wait_for_a_job_that_finished_with_its_own),
+    cmocka_unit_test_home(each_callback_may_wait_for_the_next),
     cmocka_unit_test(loop_sleeps_after_a_nested_completion),
     cmocka_unit_test(freeing_a_context_with_a_job_is_fatal),
-    cmocka_unit_test(completions_end_busy_polling),
+    cmocka_unit_test_home(completions_end_busy_polling),
 };
 TEST_MAIN(tests)

@@ -70,10 +70,8 @@ static void wait_for_workers(AioContext *ctx, int expected)
     }
 }
 
-static void idle_workers_leave_down_to_the_warm_ones(void **state)
+static void idle_workers_leave_down_to_the_warm_ones(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     assert_int_equal(aio__thread_pool_workers(pool), 0);
     aio__thread_pool_set_patience(pool, 20000000);
@@ -88,24 +86,18 @@ static void idle_workers_leave_down_to_the_warm_ones(void **state)
     assert_true(aio_thread_pool_set_bounds(pool, 0, 8, NULL));
     wait_for_workers(ctx, 0);
     grow(ctx, 2); /* and after all have left, work brings new ones */
-    fixture_context_free(ctx);
 }
 
-static void lowered_bound_sends_workers_away(void **state)
+static void lowered_bound_sends_workers_away(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     grow(ctx, 10);
     assert_true(aio_thread_pool_set_bounds(pool, 0, 2, NULL));
     wait_for_workers(ctx, 2);
-    fixture_context_free(ctx);
 }
 
-static void no_more_workers_than_jobs_are_started(void **state)
+static void no_more_workers_than_jobs_are_started(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     for (int i = 0; i < 500; i++) {
         Job job = {.ran = 0};
         assert_non_null(
@@ -116,14 +108,11 @@ static void no_more_workers_than_jobs_are_started(void **state)
     }
     /* A worker that is on its way back to waiting can't be called yet: hence another one at times. */
     assert_in_range(aio__thread_pool_workers(aio_get_thread_pool(ctx)), 1, 8);
-    fixture_context_free(ctx);
 }
 
-static void the_last_to_become_idle_is_called_first(void **state)
+static void the_last_to_become_idle_is_called_first(AioContext *ctx)
 {
-    (void)state;
     enum { WORKERS = 16, N = 200 };
-    AioContext *ctx = fixture_context();
     int *seen[WORKERS] = {NULL};
     int distinct = 0;
     grow(ctx, WORKERS);
@@ -145,13 +134,10 @@ static void the_last_to_become_idle_is_called_first(void **state)
     }
     assert_in_range(distinct, 1, WORKERS / 2);
     assert_int_equal(aio__thread_pool_workers(aio_get_thread_pool(ctx)), WORKERS);
-    fixture_context_free(ctx);
 }
 
-static void busy_counts_what_is_not_done(void **state)
+static void busy_counts_what_is_not_done(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     Job job = {.ran = 0};
     assert_int_equal(aio__thread_pool_busy(pool), 0);
@@ -161,14 +147,11 @@ static void busy_counts_what_is_not_done(void **state)
         drive(ctx, true);
     }
     assert_int_equal(aio__thread_pool_busy(pool), 0);
-    fixture_context_free(ctx);
 }
 
-static void workers_that_come_and_go_strand_no_job(void **state)
+static void workers_that_come_and_go_strand_no_job(AioContext *ctx)
 {
-    (void)state;
     enum { AT_ONCE = 6 };
-    AioContext *ctx = fixture_context();
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     unsigned random = 1;
     aio__thread_pool_set_patience(pool, 30000); /* about what a job takes to come home */
@@ -192,7 +175,6 @@ static void workers_that_come_and_go_strand_no_job(void **state)
             }
         }
     }
-    fixture_context_free(ctx);
 }
 
 static void refused_memory_is_an_error_or_does_no_harm(void **state)
@@ -254,12 +236,12 @@ static void refused_second_thread_leaves_the_work_to_the_first(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(idle_workers_leave_down_to_the_warm_ones),
-    cmocka_unit_test(lowered_bound_sends_workers_away),
-    cmocka_unit_test(no_more_workers_than_jobs_are_started),
-    cmocka_unit_test(the_last_to_become_idle_is_called_first),
-    cmocka_unit_test(busy_counts_what_is_not_done),
-    cmocka_unit_test(workers_that_come_and_go_strand_no_job),
+    cmocka_unit_test_home(idle_workers_leave_down_to_the_warm_ones),
+    cmocka_unit_test_home(lowered_bound_sends_workers_away),
+    cmocka_unit_test_home(no_more_workers_than_jobs_are_started),
+    cmocka_unit_test_home(the_last_to_become_idle_is_called_first),
+    cmocka_unit_test_home(busy_counts_what_is_not_done),
+    cmocka_unit_test_home(workers_that_come_and_go_strand_no_job),
     cmocka_unit_test(refused_memory_is_an_error_or_does_no_harm),
     cmocka_unit_test(refused_second_thread_leaves_the_work_to_the_first),
 };

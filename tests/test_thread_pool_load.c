@@ -7,17 +7,14 @@
 
 #include "tests/pool_help.h"
 
-static void one_job_in_flight_at_a_time_never_sticks(void **state)
+static void one_job_in_flight_at_a_time_never_sticks(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     for (unsigned i = 0; i < 5000 * fixture_long(); i++) {
         PoolJob job = {.ret = (int)i};
         pool_submit(ctx, &job);
         pool_wait(ctx, &job);
         assert_int_equal(job.result, i);
     }
-    fixture_context_free(ctx);
 }
 
 /* Plain memory, written by a worker and read at home, by up to 64 workers at once. */
@@ -84,11 +81,9 @@ static void results_are_visible_at_home(void **state)
     fixture_context_free(ctx);
 }
 
-static void many_more_jobs_than_workers_complete(void **state)
+static void many_more_jobs_than_workers_complete(AioContext *ctx)
 {
-    (void)state;
     enum { N = 6400 };
-    AioContext *ctx = fixture_context();
     PoolJob *jobs = calloc(N, sizeof(*jobs));
     assert_non_null(jobs);
     int left = N;
@@ -103,7 +98,6 @@ static void many_more_jobs_than_workers_complete(void **state)
         assert_int_equal(jobs[i].done, 1);
     }
     free(jobs);
-    fixture_context_free(ctx);
 }
 
 static void pools_come_and_go_with_their_contexts(void **state)
@@ -272,9 +266,9 @@ static void workers_run_where_their_home_thread_may(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(one_job_in_flight_at_a_time_never_sticks),
+    cmocka_unit_test_home(one_job_in_flight_at_a_time_never_sticks),
     cmocka_unit_test(results_are_visible_at_home),
-    cmocka_unit_test(many_more_jobs_than_workers_complete),
+    cmocka_unit_test_home(many_more_jobs_than_workers_complete),
     cmocka_unit_test(pools_come_and_go_with_their_contexts),
     cmocka_unit_test(pools_take_no_descriptors),
     cmocka_unit_test(pool_of_a_shared_context_serves_whoever_holds_it),

@@ -66,10 +66,8 @@ static void probe_init(Probe *probe, AioContext *ctx)
     aio_timer_init(ctx, &probe->timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, on_timer, probe);
 }
 
-static void never_early_and_true(void **state)
+static void never_early_and_true(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     for (int i = 0; i < 40; i++) {
@@ -79,13 +77,10 @@ static void never_early_and_true(void **state)
         assert_int_equal(probe.runs, i + 1);
         assert_true(probe.ran_at >= deadline);
     }
-    fixture_context_free(ctx);
 }
 
-static void fires_once(void **state)
+static void fires_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     assert_false(drive(ctx, false));
@@ -96,14 +91,11 @@ static void fires_once(void **state)
     assert_true(drive(ctx, false));
     assert_false(drive(ctx, false));
     assert_int_equal(probe.runs, 1);
-    fixture_context_free(ctx);
 }
 
-static void deadlines_run_in_order_and_equal_ones_in_arming_order(void **state)
+static void deadlines_run_in_order_and_equal_ones_in_arming_order(AioContext *ctx)
 {
-    (void)state;
     enum { COUNT = 60 };
-    AioContext *ctx = fixture_context();
     Probe probes[COUNT], *log[COUNT];
     int logged = 0;
     for (int i = 0; i < COUNT; i++) {
@@ -127,13 +119,10 @@ static void deadlines_run_in_order_and_equal_ones_in_arming_order(void **state)
             }
         }
     }
-    fixture_context_free(ctx);
 }
 
-static void negative_time_is_due_at_once(void **state)
+static void negative_time_is_due_at_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     aio_timer_mod(&probe.timer, INT64_MIN);
@@ -141,13 +130,10 @@ static void negative_time_is_due_at_once(void **state)
     assert_int_equal(aio_compute_timeout(ctx), 0);
     assert_true(drive(ctx, true));
     assert_int_equal(probe.runs, 1);
-    fixture_context_free(ctx);
 }
 
-static void mod_moves_and_anticipate_only_forward(void **state)
+static void mod_moves_and_anticipate_only_forward(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     int64_t base = now() + HOUR;
@@ -162,7 +148,6 @@ static void mod_moves_and_anticipate_only_forward(void **state)
     aio_timer_del(&probe.timer);
     assert_false(drive(ctx, false));
     assert_int_equal(probe.runs, 0);
-    fixture_context_free(ctx);
 }
 
 static void scales_convert_and_saturate(void **state)
@@ -191,10 +176,8 @@ static void scales_convert_and_saturate(void **state)
     fixture_context_free(ctx);
 }
 
-static void rearmed_in_the_past_runs_once_an_iteration(void **state)
+static void rearmed_in_the_past_runs_once_an_iteration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe self, other;
     probe_init(&self, ctx);
     probe_init(&other, ctx);
@@ -208,13 +191,10 @@ static void rearmed_in_the_past_runs_once_an_iteration(void **state)
         assert_int_equal(other.runs, 1);
     }
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
-static void armed_in_the_past_by_another_waits_for_the_next_iteration(void **state)
+static void armed_in_the_past_by_another_waits_for_the_next_iteration(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe first, second;
     probe_init(&first, ctx);
     probe_init(&second, ctx);
@@ -236,13 +216,10 @@ static void armed_in_the_past_by_another_waits_for_the_next_iteration(void **sta
     assert_int_equal(aio_compute_timeout(ctx), -1);
     assert_false(drive(ctx, false));
     assert_int_equal(second.runs, 1);
-    fixture_context_free(ctx);
 }
 
-static void in_its_callback_a_timer_is_unarmed(void **state)
+static void in_its_callback_a_timer_is_unarmed(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     probe.was_pending = true;
@@ -253,7 +230,6 @@ static void in_its_callback_a_timer_is_unarmed(void **state)
     assert_true(drive(ctx, false));
     assert_false(probe.was_pending);
     assert_false(aio_timer_pending(&probe.timer)); /* armed, then deleted */
-    fixture_context_free(ctx);
 }
 
 static void free_self(void *opaque)
@@ -263,16 +239,13 @@ static void free_self(void *opaque)
     *timer = NULL;
 }
 
-static void a_callback_may_free_its_timer(void **state)
+static void a_callback_may_free_its_timer(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioTimer *timer = aio_timer_new(ctx, AIO_CLOCK_REALTIME, AIO_SCALE_NS, free_self, &timer);
     assert_non_null(timer);
     aio_timer_mod_ns(timer, 0);
     assert_true(drive(ctx, false));
     assert_null(timer);
-    fixture_context_free(ctx);
 }
 
 static void free_disarms(void **state)
@@ -291,10 +264,8 @@ static void free_disarms(void **state)
     fixture_context_free(ctx);
 }
 
-static void deinit_disarms_and_del_repeats(void **state)
+static void deinit_disarms_and_del_repeats(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     AioTimer zeroed = {.list = NULL};
     probe_init(&probe, ctx);
@@ -308,13 +279,10 @@ static void deinit_disarms_and_del_repeats(void **state)
     assert_false(aio_timer_pending(&probe.timer));
     assert_false(drive(ctx, false));
     assert_int_equal(probe.runs, 0);
-    fixture_context_free(ctx);
 }
 
-static void deleted_by_an_earlier_one_does_not_run(void **state)
+static void deleted_by_an_earlier_one_does_not_run(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe first, second;
     probe_init(&first, ctx);
     probe_init(&second, ctx);
@@ -326,13 +294,10 @@ static void deleted_by_an_earlier_one_does_not_run(void **state)
     assert_int_equal(first.runs, 1);
     assert_int_equal(first.deadline, -1);
     assert_int_equal(second.runs, 0);
-    fixture_context_free(ctx);
 }
 
-static void pending_and_expired(void **state)
+static void pending_and_expired(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     assert_false(aio_timer_pending(&probe.timer));
@@ -344,13 +309,10 @@ static void pending_and_expired(void **state)
     assert_true(aio_timer_expired(&probe.timer, 1000));
     assert_int_equal(aio_timer_expire_time_ns(&probe.timer), 1000);
     aio_timer_del(&probe.timer);
-    fixture_context_free(ctx);
 }
 
-static void a_nested_poll_runs_what_the_outer_has_not(void **state)
+static void a_nested_poll_runs_what_the_outer_has_not(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe outer, rest[3];
     probe_init(&outer, ctx);
     outer.nested = true;
@@ -375,7 +337,6 @@ static void a_nested_poll_runs_what_the_outer_has_not(void **state)
     }
     assert_int_equal(outer.runs, 2);
     assert_false(drive(ctx, false));
-    fixture_context_free(ctx);
 }
 
 static void nothing(void *opaque)
@@ -400,21 +361,21 @@ static void freeing_the_context_of_an_armed_timer_is_fatal(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(never_early_and_true),
-    cmocka_unit_test(fires_once),
-    cmocka_unit_test(deadlines_run_in_order_and_equal_ones_in_arming_order),
-    cmocka_unit_test(negative_time_is_due_at_once),
-    cmocka_unit_test(mod_moves_and_anticipate_only_forward),
+    cmocka_unit_test_home(never_early_and_true),
+    cmocka_unit_test_home(fires_once),
+    cmocka_unit_test_home(deadlines_run_in_order_and_equal_ones_in_arming_order),
+    cmocka_unit_test_home(negative_time_is_due_at_once),
+    cmocka_unit_test_home(mod_moves_and_anticipate_only_forward),
     cmocka_unit_test(scales_convert_and_saturate),
-    cmocka_unit_test(rearmed_in_the_past_runs_once_an_iteration),
-    cmocka_unit_test(armed_in_the_past_by_another_waits_for_the_next_iteration),
-    cmocka_unit_test(in_its_callback_a_timer_is_unarmed),
-    cmocka_unit_test(a_callback_may_free_its_timer),
+    cmocka_unit_test_home(rearmed_in_the_past_runs_once_an_iteration),
+    cmocka_unit_test_home(armed_in_the_past_by_another_waits_for_the_next_iteration),
+    cmocka_unit_test_home(in_its_callback_a_timer_is_unarmed),
+    cmocka_unit_test_home(a_callback_may_free_its_timer),
     cmocka_unit_test(free_disarms),
-    cmocka_unit_test(deinit_disarms_and_del_repeats),
-    cmocka_unit_test(deleted_by_an_earlier_one_does_not_run),
-    cmocka_unit_test(pending_and_expired),
-    cmocka_unit_test(a_nested_poll_runs_what_the_outer_has_not),
+    cmocka_unit_test_home(deinit_disarms_and_del_repeats),
+    cmocka_unit_test_home(deleted_by_an_earlier_one_does_not_run),
+    cmocka_unit_test_home(pending_and_expired),
+    cmocka_unit_test_home(a_nested_poll_runs_what_the_outer_has_not),
     cmocka_unit_test(freeing_the_context_of_an_armed_timer_is_fatal),
 };
 

@@ -366,10 +366,8 @@ static void run_twice(void *opaque)
     ++*twice->total;
 }
 
-static void with_memory_refused_a_loop_runs_its_timers(void **state)
+static void with_memory_refused_a_loop_runs_its_timers(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     static Twice twice[40];
     int total = 0;
     aio__alloc_refuse_all(true);
@@ -392,7 +390,6 @@ static void with_memory_refused_a_loop_runs_its_timers(void **state)
     }
     assert_true(aio__alloc_failed());
     aio__alloc_refuse_all(false);
-    fixture_context_free(ctx);
 }
 
 static void latest_is_the_first_last_moment(void **state)
@@ -444,10 +441,8 @@ static void latest_of_many_is_never_too_late(void **state)
     aio__timer_set_destroy(&set);
 }
 
-static void slack_is_kept_to_three_digits_and_rounded_down(void **state)
+static void slack_is_kept_to_three_digits_and_rounded_down(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioTimer timer;
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, free, NULL);
     for (int64_t slack = 0; slack < INT64_C(4395000000000); slack += slack / 7 + 1) {
@@ -457,7 +452,6 @@ static void slack_is_kept_to_three_digits_and_rounded_down(void **state)
     }
     aio_timer_set_slack(&timer, INT64_MAX);
     assert_true(aio__timer_slack_ns(&timer) > UINT64_C(4395000000000));
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -469,10 +463,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(with_memory_refused_those_due_keep_their_places),
     cmocka_unit_test(with_memory_refused_the_earliest_is_known),
     cmocka_unit_test(with_memory_refused_later_still_means_later),
-    cmocka_unit_test(with_memory_refused_a_loop_runs_its_timers),
+    cmocka_unit_test_home(with_memory_refused_a_loop_runs_its_timers),
     cmocka_unit_test(latest_is_the_first_last_moment),
     cmocka_unit_test(latest_of_many_is_never_too_late),
-    cmocka_unit_test(slack_is_kept_to_three_digits_and_rounded_down),
+    cmocka_unit_test_home(slack_is_kept_to_three_digits_and_rounded_down),
 };
 
 TEST_MAIN(tests)

@@ -38,10 +38,8 @@ static void on_byte(void *opaque)
     (void)opaque;
 }
 
-static void a_millisecond_and_a_half_beside_a_hundred_descriptors(void **state)
+static void a_millisecond_and_a_half_beside_a_hundred_descriptors(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     FixturePair pairs[50];
     AioHandlerOps ops = {.size = sizeof(ops), .read = on_byte};
     for (int i = 0; i < 50; i++) {
@@ -64,14 +62,11 @@ static void a_millisecond_and_a_half_beside_a_hundred_descriptors(void **state)
         aio_handler_remove(ctx, pairs[i].b, fixture_pair_kind());
         fixture_pair_close(&pairs[i]);
     }
-    fixture_context_free(ctx);
 }
 
-static void far_deadlines_neither_overflow_nor_spin(void **state)
+static void far_deadlines_neither_overflow_nor_spin(AioContext *ctx)
 {
-    (void)state;
     static const int64_t far[] = {10 * 1000 * MS, HOUR, 1000 * HOUR, INT64_MAX};
-    AioContext *ctx = fixture_context();
     AioContextInfo before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
     Probe distant, near;
     probe_init(&distant, ctx);
@@ -90,13 +85,10 @@ static void far_deadlines_neither_overflow_nor_spin(void **state)
         assert_true(after.counters.waits - before.counters.waits < 10);
     }
     aio_timer_del(&distant.timer);
-    fixture_context_free(ctx);
 }
 
-static void slack_lets_wake_ups_coalesce(void **state)
+static void slack_lets_wake_ups_coalesce(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
     Probe probes[10];
     int64_t base = now() + 20 * MS;
@@ -118,13 +110,10 @@ static void slack_lets_wake_ups_coalesce(void **state)
         assert_true(probes[i].ran_at >= base + i * MS);
     }
     assert_int_equal(after.counters.sleeps - before.counters.sleeps, 1);
-    fixture_context_free(ctx);
 }
 
-static void without_slack_a_timer_limits_the_sleep(void **state)
+static void without_slack_a_timer_limits_the_sleep(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe slack, exact;
     probe_init(&slack, ctx);
     probe_init(&exact, ctx);
@@ -141,13 +130,10 @@ static void without_slack_a_timer_limits_the_sleep(void **state)
     aio_timer_mod_ns(&slack.timer, base);
     assert_true(aio_compute_timeout(ctx) <= HOUR);
     aio_timer_del(&slack.timer);
-    fixture_context_free(ctx);
 }
 
-static void a_host_runs_what_is_due_within_its_slack(void **state)
+static void a_host_runs_what_is_due_within_its_slack(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     Probe probe;
     probe_init(&probe, ctx);
     aio_timer_set_slack(&probe.timer, HOUR);
@@ -157,15 +143,14 @@ static void a_host_runs_what_is_due_within_its_slack(void **state)
     assert_true(aio_pending(ctx)); /* but is awake */
     aio_dispatch(ctx);
     assert_int_equal(probe.runs, 1);
-    fixture_context_free(ctx);
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_millisecond_and_a_half_beside_a_hundred_descriptors),
-    cmocka_unit_test(far_deadlines_neither_overflow_nor_spin),
-    cmocka_unit_test(slack_lets_wake_ups_coalesce),
-    cmocka_unit_test(a_host_runs_what_is_due_within_its_slack),
-    cmocka_unit_test(without_slack_a_timer_limits_the_sleep),
+    cmocka_unit_test_home(a_millisecond_and_a_half_beside_a_hundred_descriptors),
+    cmocka_unit_test_home(far_deadlines_neither_overflow_nor_spin),
+    cmocka_unit_test_home(slack_lets_wake_ups_coalesce),
+    cmocka_unit_test_home(a_host_runs_what_is_due_within_its_slack),
+    cmocka_unit_test_home(without_slack_a_timer_limits_the_sleep),
 };
 
 TEST_MAIN(tests)

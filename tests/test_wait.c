@@ -40,25 +40,19 @@ static void nothing(void *opaque)
     (void)opaque;
 }
 
-static void a_false_condition_does_not_wait(void **state)
+static void a_false_condition_does_not_wait(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     atomic_bool flag = false;
     aio_wait_while(ctx, is_set, &flag);
     aio_wait_while(NULL, is_set, &flag);
     aio_context_info(ctx, &info);
     assert_int_equal(info.counters.iterations, 0);
-    fixture_context_free(ctx);
 }
 
-static void the_home_thread_runs_the_context(void **state)
+static void the_home_thread_runs_the_context(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     atomic_bool flag = true;
-    aio_context_bind(ctx);
     aio_bh_schedule_oneshot(ctx, nothing, NULL);
     aio_bh_schedule_oneshot(ctx, clear, &flag);
     aio_wait_while(ctx, is_set, &flag);
@@ -67,7 +61,6 @@ static void the_home_thread_runs_the_context(void **state)
     aio_bh_schedule_oneshot(ctx, clear, &flag);
     aio_wait_while(NULL, is_set, &flag); /* the current one */
     assert_false(flag);
-    fixture_context_free(ctx);
 }
 
 static void a_kick_from_elsewhere_wakes_the_home_thread(void **state)
@@ -126,15 +119,11 @@ static bool is_set_after_kick(void *opaque)
     return ++looks < 20 || is_set(opaque);
 }
 
-static void a_kick_while_the_condition_is_looked_at_is_not_lost(void **state)
+static void a_kick_while_the_condition_is_looked_at_is_not_lost(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     atomic_bool flag = false;
     aio_wait_while(NULL, is_set_after_kick, &flag);
-    aio_context_bind(ctx);
     aio_wait_while(ctx, is_set_after_kick, &flag);
-    fixture_context_free(ctx);
 }
 
 static void a_kick_for_nobody_wakes_no_loop(void **state)
@@ -253,18 +242,14 @@ static void a_bottom_half_elsewhere_is_waited_for(void **state)
     aio_thread_join(thread);
 }
 
-static void at_home_it_is_called_at_once(void **state)
+static void at_home_it_is_called_at_once(AioContext *ctx)
 {
-    (void)state;
-    AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     Errand errand = {.there = ctx};
-    aio_context_bind(ctx);
     assert_true(aio_wait_bh(ctx, run_errand, &errand, NULL));
     assert_int_equal(errand.runs, 1);
     aio_context_info(ctx, &info);
     assert_int_equal(info.counters.iterations, 0);
-    fixture_context_free(ctx);
 }
 
 static void two_contexts_wait_for_each_other(void **state)
@@ -302,17 +287,17 @@ static void memory_refused_is_an_error(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_false_condition_does_not_wait),
-    cmocka_unit_test(the_home_thread_runs_the_context),
+    cmocka_unit_test_home(a_false_condition_does_not_wait),
+    cmocka_unit_test_home(the_home_thread_runs_the_context),
     cmocka_unit_test(a_kick_from_elsewhere_wakes_the_home_thread),
     cmocka_unit_test(another_thread_runs_its_own_context),
     cmocka_unit_test(a_thread_without_a_context_blocks),
-    cmocka_unit_test(a_kick_while_the_condition_is_looked_at_is_not_lost),
+    cmocka_unit_test_home(a_kick_while_the_condition_is_looked_at_is_not_lost),
     cmocka_unit_test(a_kick_for_nobody_wakes_no_loop),
     cmocka_unit_test(no_kick_is_lost_between_loops),
     cmocka_unit_test(no_kick_is_lost_between_threads_that_block),
     cmocka_unit_test(a_bottom_half_elsewhere_is_waited_for),
-    cmocka_unit_test(at_home_it_is_called_at_once),
+    cmocka_unit_test_home(at_home_it_is_called_at_once),
     cmocka_unit_test(two_contexts_wait_for_each_other),
     cmocka_unit_test(memory_refused_is_an_error),
 };
