@@ -12,7 +12,8 @@ target_include_directories(aioctx
   PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
          $<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/include>
   PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(aioctx PRIVATE Threads::Threads)
+target_link_libraries(aioctx PRIVATE Threads::Threads ${AIOCTX_PLATFORM_LIBRARIES})
+target_compile_definitions(aioctx PRIVATE ${AIOCTX_PLATFORM_DEFINITIONS})
 get_target_property(AIOCTX_TYPE aioctx TYPE)
 if(AIOCTX_TYPE STREQUAL "SHARED_LIBRARY")
   set(AIOCTX_IS_SHARED ON)

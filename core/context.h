@@ -131,7 +131,7 @@ void aio__record_error(AioContext *ctx, AioError *error);
 
 /* Report a programming error from the fatal list and end the program. */
 #if defined(__GNUC__)
-__attribute__((format(printf, 1, 2), noreturn))
+AIO_PRINTF(1, 2) __attribute__((noreturn))
 #endif
 void aio__fatal(const char *format, ...);
 

@@ -133,7 +133,8 @@ void aio__handlers_forget_level(AioContext *ctx)
     for (AioNode *node = aio__list_first(ready); node; node = next) {
         AioWatch *watch = aio__watch_of_ready(node);
         next = aio__list_next(ready, node);
-        if (!(watch->wanted & AIO_WATCH_EDGE) && !(watch->ready & AIO_WATCH_FAILED)) {
+        if (!(watch->wanted & AIO_WATCH_EDGE) &&
+            !(watch->ready & (AIO_WATCH_FAILED | AIO_WATCH_ONCE))) {
             aio__node_unlink(node);
         }
     }

@@ -22,6 +22,7 @@ enum {
     AIO_WATCH_ERROR = 1 << 3,  /* ready only: the object has an error to fetch */
     AIO_WATCH_FAILED = 1 << 4, /* ready only, once: it can't be watched, `error` says why */
     AIO_WATCH_EDGE = 1 << 5,   /* wanted only: edge notification will do */
+    AIO_WATCH_ONCE = 1 << 6,   /* ready only: the wait took the signal, and the next one won't tell again */
 };
 
 /*
@@ -87,7 +88,8 @@ typedef struct AioPollerOps {
     /*
      * Watch for `wanted` from now on; 0: no longer. Adding, changing and removing are this one operation.
      * What fails is IDLE, with its error, and reported by the next wait, as FAILED. A removed watch is
-     * not reported any more. The same `wanted` again means that the handle may have been closed and opened
+     * not reported any more; but what was found ONCE and not dispatched stays in watch->ready, and is reported by the
+     * next wait after it is wanted again. The same `wanted` again means that the handle may have been closed and opened
      * again meanwhile.
      */
     void (*update)(AioPoller *poller, AioWatch *watch, unsigned wanted);

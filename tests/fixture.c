@@ -11,11 +11,17 @@
 #include "tests/fixture_os.h"
 
 static const char *poller;
+static const char *only;
 static bool skipped;
 
 const char *fixture_poller(void)
 {
     return poller;
+}
+
+const char *fixture_test(void)
+{
+    return only;
 }
 
 AioContext *fixture_context_flags(unsigned flags)
@@ -103,7 +109,6 @@ static bool machine_refuses_poller(void)
 int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests,
                  size_t count)
 {
-    const char *only = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--poller") == 0 && i + 1 < argc) {
             poller = argv[++i];

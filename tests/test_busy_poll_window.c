@@ -52,7 +52,7 @@ static void window_follows_the_rule(void **state)
         int64_t next =
             aio__busy_poll_next_window(r->window, r->blocked, r->max, r->grow, r->shrink);
         if (next != r->expected) {
-            print_error("rule %zu gives %jd\n", i, (intmax_t)next);
+            print_error("rule %d gives %g\n", (int)i, (double)next);
         }
         assert_int_equal(next, r->expected);
     }

@@ -295,9 +295,7 @@ static void transfers_may_pass_by_the_page_cache(void **state)
     AioContext *ctx = fixture_context();
     FixtureFile name = fixture_file(0);
     AioFile *file = aio_file_open(ctx, name.path, RW | AIO_FILE_DIRECT, NULL);
-    char *out = aligned_alloc(4096, SIZE), *in = aligned_alloc(4096, SIZE);
-    assert_non_null(out);
-    assert_non_null(in);
+    static _Alignas(4096) char out[SIZE], in[SIZE];
     if (file) {
         file_fill(out, SIZE, 9);
         memset(in, 0, SIZE);
@@ -312,8 +310,6 @@ static void transfers_may_pass_by_the_page_cache(void **state)
         assert_true(ret == 100 || ret == -EINVAL);
     }
     aio_file_close(file);
-    free(in);
-    free(out);
     fixture_file_remove(&name);
     fixture_context_free(ctx);
     if (!file) {

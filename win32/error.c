@@ -1,0 +1,74 @@
+/*
+ * Windows' error numbers as errno values: one table, searched where something has failed. What is not in it
+ * becomes EIO, since nobody could do anything about it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "win32/win32.h"
+
+static const struct {
+    DWORD error;
+    int value;
+} errors[] = {
+    {ERROR_FILE_NOT_FOUND, ENOENT},
+    {ERROR_PATH_NOT_FOUND, ENOENT},
+    {ERROR_INVALID_NAME, ENOENT},
+    {ERROR_BAD_PATHNAME, ENOENT},
+    {ERROR_INVALID_DRIVE, ENOENT},
+    {ERROR_TOO_MANY_OPEN_FILES, EMFILE},
+    {ERROR_ACCESS_DENIED, EACCES},
+    {ERROR_PRIVILEGE_NOT_HELD, EPERM},
+    {ERROR_WRITE_PROTECT, EROFS},
+    {ERROR_SHARING_VIOLATION, EBUSY},
+    {ERROR_BUSY, EBUSY},
+    {ERROR_LOCK_VIOLATION, EAGAIN},
+    {ERROR_INVALID_HANDLE, EBADF},
+    {ERROR_NOT_ENOUGH_MEMORY, ENOMEM},
+    {ERROR_OUTOFMEMORY, ENOMEM},
+    {ERROR_NO_SYSTEM_RESOURCES, ENOMEM},
+    {ERROR_COMMITMENT_LIMIT, ENOMEM},
+    {ERROR_INVALID_PARAMETER, EINVAL},
+    {ERROR_NEGATIVE_SEEK, EINVAL},
+    {ERROR_INVALID_FUNCTION, ENOTSUP},
+    {ERROR_NOT_SUPPORTED, ENOTSUP},
+    {ERROR_CALL_NOT_IMPLEMENTED, ENOSYS},
+    {ERROR_PROC_NOT_FOUND, ENOSYS},
+    {ERROR_DISK_FULL, ENOSPC},
+    {ERROR_HANDLE_DISK_FULL, ENOSPC},
+    {ERROR_FILE_TOO_LARGE, EFBIG},
+    {ERROR_FILE_EXISTS, EEXIST},
+    {ERROR_ALREADY_EXISTS, EEXIST},
+    {ERROR_FILENAME_EXCED_RANGE, ENAMETOOLONG},
+    {ERROR_NO_UNICODE_TRANSLATION, EILSEQ},
+    {ERROR_SEEK_ON_DEVICE, ESPIPE},
+    {ERROR_OPERATION_ABORTED, ECANCELED},
+    {ERROR_BROKEN_PIPE, EPIPE},
+    {ERROR_NO_DATA, EPIPE},
+    {ERROR_PIPE_NOT_CONNECTED, EPIPE},
+    {ERROR_SEM_TIMEOUT, ETIMEDOUT},
+    {WSAEBADF, EBADF},
+    {WSAENOTSOCK, ENOTSOCK},
+    {WSAEINVAL, EINVAL},
+    {WSAEFAULT, EFAULT},
+    {WSAEMFILE, EMFILE},
+    {WSAENOBUFS, ENOBUFS},
+    {WSAEWOULDBLOCK, EAGAIN},
+    {WSAECONNREFUSED, ECONNREFUSED},
+    {WSAECONNRESET, ECONNRESET},
+    {WSAENETDOWN, ENETDOWN},
+    {WSANOTINITIALISED, EINVAL},
+    {WSAEOPNOTSUPP, ENOTSUP},
+};
+
+int aio__win32_error(DWORD error)
+{
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        if (errors[i].error == error) {
+            return -errors[i].value;
+        }
+    }
+    return -EIO;
+}

@@ -1,0 +1,83 @@
+/*
+ * The kind of a handle, by the name of its type and, of an event, by the way it resets. Asked once, when it is
+ * registered. What can't be found out counts as consumed by a wait: then a signal may be told twice, but never lost.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "win32/object.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <winternl.h>
+
+/* In ntdll since its first version; no header has it. */
+typedef struct EventFacts {
+    int type; /* 0: reset by hand */
+    LONG state;
+} EventFacts;
+
+NTSYSAPI NTSTATUS NTAPI NtQueryEvent(HANDLE event, int what, void *facts, ULONG size, ULONG *used);
+
+static bool is_named(const UNICODE_STRING *name, const wchar_t *wanted)
+{
+    size_t size = wcslen(wanted) * sizeof(wchar_t);
+    return name->Length == size && memcmp(name->Buffer, wanted, size) == 0;
+}
+
+AioObjectKind aio__object_kind(HANDLE handle)
+{
+    struct {
+        PUBLIC_OBJECT_TYPE_INFORMATION info;
+        wchar_t name[64];
+    } type;
+    memset(&type, 0, sizeof(type));
+    if (NtQueryObject(handle, ObjectTypeInformation, &type, sizeof(type), NULL) < 0) {
+        return AIO_OBJECT_CONSUMED;
+    }
+    const UNICODE_STRING *name = &type.info.TypeName;
+    if (is_named(name, L"Event")) {
+        EventFacts facts;
+        bool by_hand = NtQueryEvent(handle, 0, &facts, sizeof(facts), NULL) >= 0 && facts.type == 0;
+        return by_hand ? AIO_OBJECT_LASTING : AIO_OBJECT_CONSUMED;
+    }
+    if (is_named(name, L"Process") || is_named(name, L"Thread") || is_named(name, L"Job")) {
+        return AIO_OBJECT_LASTING;
+    }
+    return is_named(name, L"Mutant") ? AIO_OBJECT_MUTEX : AIO_OBJECT_CONSUMED;
+}
+
+void aio__object_report(const AioObject *object, AioList *ready)
+{
+    unsigned facts = AIO_WATCH_READ;
+    facts |= object->kind == AIO_OBJECT_LASTING ? 0 : AIO_WATCH_ONCE;
+    aio__watch_set_ready(object->watch, facts, ready);
+}
+
+int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *ready)
+{
+    const AioObject *looked_at[MAXIMUM_WAIT_OBJECTS];
+    HANDLE handles[MAXIMUM_WAIT_OBJECTS];
+    DWORD n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!aio__node_linked(&objects[i]->watch->ready_node)) {
+            looked_at[n] = objects[i];
+            handles[n++] = objects[i]->handle;
+        }
+    }
+    int found = 0;
+    /* Each call tells of the first one only: go on behind it. */
+    for (DWORD i = 0; i < n; i++) {
+        DWORD answer = WaitForMultipleObjects(n - i, handles + i, FALSE, 0);
+        if (answer == WAIT_TIMEOUT) {
+            break;
+        }
+        if (answer == WAIT_FAILED) {
+            return -EBADF;
+        }
+        i += answer - WAIT_OBJECT_0;
+        aio__object_report(looked_at[i], ready);
+        found++;
+    }
+    return found;
+}

@@ -1,0 +1,45 @@
+/*
+ * Waitable handles: what they are, as far as it matters to who waits for them, and looking at some of them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AIOCTX_WIN32_OBJECT_H
+#define AIOCTX_WIN32_OBJECT_H
+
+#include "core/poller.h"
+#include "win32/win32.h"
+
+typedef enum AioObjectKind {
+    AIO_OBJECT_CONSUMED, /* a wait takes the signal: auto-reset events, semaphores; and what nobody knows */
+    AIO_OBJECT_LASTING, /* it stays signalled: manual-reset events, processes, threads */
+    AIO_OBJECT_MUTEX,   /* a wait makes it the waiting thread's */
+} AioObjectKind;
+
+/* The kind of an open handle. */
+AioObjectKind aio__object_kind(HANDLE handle);
+
+/* A handle that somebody waits for. */
+typedef struct AioObject {
+    AioWatch *watch; /* borrowed until it is removed */
+    HANDLE handle;
+    AioObjectKind kind;
+} AioObject;
+
+/* Have a watch reported: its handle was found signalled, and the signal taken where it is of that kind. */
+void aio__object_report(const AioObject *object, AioList *ready);
+
+/*
+ * Report each of `count` objects (no more than one call takes, MAXIMUM_WAIT_OBJECTS) that is signalled now. Those
+ * on the ready list already are passed over: they would lose a signal. Returns how many, or -EBADF where one of the
+ * handles was closed.
+ */
+int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *ready);
+
+/* Whether the handle was closed meanwhile. */
+static inline bool aio__object_gone(const AioObject *object)
+{
+    DWORD flags;
+    return !GetHandleInformation(object->handle, &flags);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * The system's headers, in the one order in which they go together, and what every file here needs of them.
+ * Windows 8 is the oldest version that links.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AIOCTX_WIN32_WIN32_H
+#define AIOCTX_WIN32_WIN32_H
+
+#define WIN32_LEAN_AND_MEAN
+#ifndef _WIN32_WINNT
+#define _WIN32_WINNT 0x0602
+#endif
+#include <winsock2.h>
+
+#include <windows.h>
+
+#include <stdint.h>
+
+/* The negative errno value for an error of Windows or of Windows sockets. Never 0. */
+int aio__win32_error(DWORD error);
+
+/* That for GetLastError(). */
+static inline int aio__last_error(void)
+{
+    return aio__win32_error(GetLastError());
+}
+
+#endif
