@@ -45,11 +45,12 @@ static int check_socket(AioHandle handle)
 {
     int type;
     int size = sizeof(type);
+    DWORD flags;
     if (getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0) {
         return 0;
     }
-    int error = WSAGetLastError();
-    return error == WSANOTINITIALISED ? -EBADF : aio__win32_error((DWORD)error);
+    /* Windows says "no socket" also of what is nothing at all. */
+    return GetHandleInformation((HANDLE)handle, &flags) ? -ENOTSOCK : -EBADF;
 }
 
 static int check_object(AioHandle handle)
