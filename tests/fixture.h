@@ -67,6 +67,9 @@ bool drive(AioContext *ctx, bool blocking);
 /* Skip the test, saying why; reported as skipped (exit status 77). Does not return. */
 void fixture_skip(const char *reason);
 
+/* `count`, or a part of it where system calls take long (Wine), and every test would. */
+int fixture_turns(int count);
+
 /* A factor for the counts of hammers: 1 in CI, 30 for the long form (AIOCTX_TEST_LONG=1). */
 unsigned fixture_long(void);
 

@@ -145,6 +145,11 @@ void fixture_sleep_ms(unsigned ms)
     }
 }
 
+int fixture_turns(int count)
+{
+    return count;
+}
+
 void fixture_yield(void)
 {
     sched_yield();

@@ -107,16 +107,42 @@ void fixture_shutdown_write(AioHandle handle)
     shutdown((SOCKET)handle, SD_SEND);
 }
 
-bool fixture_wait_readable(const AioHandle *handles, size_t count, int timeout_ms)
+static bool is_socket(AioHandle handle)
+{
+    int type, size = sizeof(type);
+    return getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0;
+}
+
+/* Whether one of `count` handles is readable, after a sleep of no more than a millisecond. */
+static bool wait_briefly(const AioHandle *handles, size_t count, DWORD ms)
 {
     HANDLE objects[8];
-    assert_true(count <= sizeof(objects) / sizeof(objects[0]));
+    DWORD object_count = 0;
     for (size_t i = 0; i < count; i++) {
-        objects[i] = (HANDLE)handles[i];
+        WSAPOLLFD fd = {.fd = (SOCKET)handles[i], .events = POLLRDNORM};
+        if (!is_socket(handles[i])) {
+            objects[object_count++] = (HANDLE)handles[i];
+        } else if (WSAPoll(&fd, 1, 0) > 0) {
+            return true;
+        }
     }
-    DWORD answer = WaitForMultipleObjects((DWORD)count, objects, FALSE,
-                                          timeout_ms < 0 ? INFINITE : (DWORD)timeout_ms);
-    return answer < WAIT_OBJECT_0 + count;
+    if (object_count == 0) {
+        Sleep(ms);
+        return false;
+    }
+    return WaitForMultipleObjects(object_count, objects, FALSE, ms) < WAIT_OBJECT_0 + object_count;
+}
+
+bool fixture_wait_readable(const AioHandle *handles, size_t count, int timeout_ms)
+{
+    assert_true(count <= 8);
+    int64_t deadline = fixture_now_ns() + (int64_t)timeout_ms * 1000000;
+    do {
+        if (wait_briefly(handles, count, timeout_ms ? 1 : 0)) {
+            return true;
+        }
+    } while (timeout_ms < 0 || fixture_now_ns() < deadline);
+    return false;
 }
 
 bool fixture_handle_is_private(AioHandle handle)
@@ -159,6 +185,11 @@ void fixture_thread_join(FixtureThread *thread)
 void fixture_sleep_ms(unsigned ms)
 {
     Sleep(ms);
+}
+
+int fixture_turns(int count)
+{
+    return count > 50 ? count / 50 : 1;
 }
 
 void fixture_yield(void)

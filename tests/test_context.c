@@ -151,7 +151,9 @@ static void context_without_descriptors_fails_cleanly(void **state)
     unsigned before = fixture_open_handles();
     fixture_setenv("AIOCTX_POLLER", NULL); /* a test that was skipped may have left it */
     AioContextOptions options = {.size = sizeof(options), .poller = fixture_poller()};
-    assert_true(fixture_limit_handles(1));
+    if (!fixture_limit_handles(1)) {
+        fixture_skip("the handles of a process can't be limited here");
+    }
     AioError *named = NULL, *any = NULL;
     AioContext *ctx = aio_context_new_with_options(&options, &named);
     AioContext *other = aio_context_new(&any);

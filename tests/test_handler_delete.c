@@ -205,7 +205,7 @@ static void turn(Probe *probe)
 static void handle_is_removed_and_added_in_its_callback_time_and_again(AioContext *ctx)
 {
     Probe a;
-    Turns turns = {.left = 100000};
+    Turns turns = {.left = fixture_turns(100000)};
     probe_open_reader(&a, ctx);
     a.on_read = turn;
     a.arg = &turns;
@@ -214,7 +214,7 @@ static void handle_is_removed_and_added_in_its_callback_time_and_again(AioContex
         assert_true(drive(ctx, false));
     }
     assert_int_equal(turns.deepest, 10);
-    assert_int_equal(a.reads, 100000);
+    assert_int_equal(a.reads, fixture_turns(100000));
     assert_int_equal(probe_handlers(ctx), 1);
     probe_close(&a);
 }
@@ -232,7 +232,7 @@ static void run_until_the_other_is_done(Probe *probe)
 static void removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time(AioContext *ctx)
 {
     Probe outer, inner;
-    Turns turns = {.left = 100000, .depth = 10}; /* no nesting of its own */
+    Turns turns = {.left = fixture_turns(100000), .depth = 10}; /* no nesting of its own */
     probe_open_reader(&outer, ctx);
     probe_open_reader(&inner, ctx);
     outer.on_read = run_until_the_other_is_done;
@@ -242,7 +242,7 @@ static void removals_in_a_callback_that_runs_the_loop_for_long_take_linear_time(
     probe_ping(&outer);
     int64_t start = fixture_now_ns();
     assert_true(drive(ctx, true));
-    assert_int_equal(inner.reads, 100000);
+    assert_int_equal(inner.reads, fixture_turns(100000));
     assert_true(fixture_now_ns() - start < 20000000000);
     probe_close(&outer);
     probe_close(&inner);

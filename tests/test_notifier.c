@@ -51,7 +51,9 @@ static void handles_neither_block_nor_leak_into_other_programs(void **state)
 
 static void fill(AioNotifier *notifier)
 {
-    if (notifier->read_handle == notifier->write_handle) {
+    if (aio_notifier_handle_kind() == AIO_HANDLE_OBJECT) {
+        aio_notifier_set(notifier); /* as full as it gets */
+    } else if (notifier->read_handle == notifier->write_handle) {
         const uint64_t most = UINT64_MAX - 1; /* of eventfd(2) */
         assert_int_equal(fixture_write(notifier->write_handle, &most, sizeof(most)), sizeof(most));
     } else {
@@ -115,7 +117,9 @@ static void refused_notifier_is_harmless(void **state)
     (void)state;
     unsigned before = fixture_open_handles();
     AioNotifier notifier;
-    assert_true(fixture_limit_handles(1));
+    if (!fixture_limit_handles(1)) {
+        fixture_skip("the handles of a process can't be limited here");
+    }
     int error = aio_notifier_init(&notifier, true);
     fixture_limit_handles(0);
     assert_int_equal(error, -EMFILE);

@@ -182,10 +182,11 @@ static void hammer(unsigned ways, int posters, int64_t window_ns, int nest)
     bool drained = ctx->notify.drained;
     AioContextInfo info = {.size = sizeof(info)};
     aio_context_info(ctx, &info);
-    print_message("%d posts seen; %ju iterations, %ju waits, %ju sleeps, %ju writes, %ju drains\n",
-                  least, (uintmax_t)info.counters.iterations, (uintmax_t)info.counters.waits,
-                  (uintmax_t)info.counters.sleeps, (uintmax_t)info.counters.notifier_writes,
-                  (uintmax_t)info.counters.drains);
+    print_message(
+        "%d posts seen; %.0f iterations, %.0f waits, %.0f sleeps, %.0f writes, %.0f drains\n",
+        least, (double)info.counters.iterations, (double)info.counters.waits,
+        (double)info.counters.sleeps, (double)info.counters.notifier_writes,
+        (double)info.counters.drains);
     for (int i = 0; i < posters; i++) {
         poster_done(&poster[i]);
     }

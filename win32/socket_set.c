@@ -65,13 +65,21 @@ static void drop(AioSocketSet *set, AioWatch *watch)
     watch->wanted = 0;
 }
 
+/* Windows says "no socket" also of what is nothing at all. */
+static int no_socket(AioHandle handle)
+{
+    DWORD flags;
+    return GetHandleInformation((HANDLE)handle, &flags) ? -ENOTSOCK : -EBADF;
+}
+
 static int associate(AioSocketSet *set, AioWatch *watch, unsigned wanted)
 {
     long events = FD_CLOSE;
     events |= wanted & AIO_WATCH_READ ? FD_READ | FD_ACCEPT : 0;
     events |= wanted & AIO_WATCH_WRITE ? FD_WRITE | FD_CONNECT : 0;
     if (WSAEventSelect((SOCKET)watch->handle, set->event, events) != 0) {
-        return aio__win32_error((DWORD)WSAGetLastError());
+        int error = aio__win32_error((DWORD)WSAGetLastError());
+        return error == -ENOTSOCK ? no_socket(watch->handle) : error;
     }
     return 0;
 }
@@ -145,7 +153,7 @@ static int report(AioSocketSet *set, size_t from, size_t to, AioList *ready, Aio
         AioWatch *watch = set->watches[i];
         unsigned events = (unsigned)(unsigned short)set->fds[i].revents;
         if (events & POLLNVAL) {
-            watch->error = -ENOTSOCK;
+            watch->error = no_socket(watch->handle);
             aio__list_push(lost, &watch->own_node);
             continue;
         }

@@ -41,18 +41,6 @@ void aio__thread_set_name(const char *name)
     }
 }
 
-static int check_socket(AioHandle handle)
-{
-    int type;
-    int size = sizeof(type);
-    DWORD flags;
-    if (getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0) {
-        return 0;
-    }
-    /* Windows says "no socket" also of what is nothing at all. */
-    return GetHandleInformation((HANDLE)handle, &flags) ? -ENOTSOCK : -EBADF;
-}
-
 static int check_object(AioHandle handle)
 {
     DWORD flags;
@@ -62,17 +50,15 @@ static int check_object(AioHandle handle)
     return aio__object_kind((HANDLE)handle) == AIO_OBJECT_MUTEX ? -ENOTSUP : 0;
 }
 
+/* Of a socket, the poller finds out what it is: as elsewhere, where that would take a call of its own. */
 int aio__handle_check(AioHandle handle, AioHandleKind *kind)
 {
     switch (*kind) {
     case AIO_HANDLE_FD: /* a socket that fits */
-        if (handle < 0 || handle > INT32_MAX) {
-            return -EBADF;
-        }
         *kind = AIO_HANDLE_SOCKET;
-        return check_socket(handle);
+        return handle < 0 || handle > INT32_MAX ? -EBADF : 0;
     case AIO_HANDLE_SOCKET:
-        return check_socket(handle);
+        return handle < 0 ? -EBADF : 0;
     case AIO_HANDLE_OBJECT:
         return check_object(handle);
     }
