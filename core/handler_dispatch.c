@@ -82,10 +82,12 @@ static unsigned run_callbacks(AioContext *ctx, AioHandler *handler, unsigned eve
 static unsigned dispatch_one(AioContext *ctx, AioHandler *handler)
 {
     unsigned events = handler->watch.ready;
-    handler->watch.ready = 0;
     if (!matters(ctx, handler, events)) {
+        /* What won't be told again is kept for when somebody is there for it. */
+        handler->watch.ready &= events & AIO_WATCH_ONCE ? ~0u : 0;
         return 0;
     }
+    handler->watch.ready = 0;
     if (events & AIO_WATCH_FAILED) {
         aio__handler_fail(ctx, handler);
         return 1;

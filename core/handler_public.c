@@ -21,9 +21,20 @@ static bool is_ops_size(size_t size)
     return size > first && size <= sizeof(AioHandlerOps) && (size - first) % member == 0;
 }
 
-static bool check(AioHandlerSpec *spec, AioError **errp)
+static bool is_registered(AioContext *ctx, const AioHandlerSpec *spec)
+{
+    aio__mutex_lock(&ctx->handlers.lock);
+    bool found = aio__handler_find(&ctx->handlers, spec->handle, spec->kind);
+    aio__mutex_unlock(&ctx->handlers.lock);
+    return found;
+}
+
+static bool check(AioContext *ctx, AioHandlerSpec *spec, AioError **errp)
 {
     int error = aio__handle_check(spec->handle, &spec->kind);
+    if (error == -EBADF && aio__handler_spec_empty(spec) && is_registered(ctx, spec)) {
+        error = 0; /* it was closed before it was removed */
+    }
     if (error) {
         aio_error_set(errp, -error, "Handle %jd of kind %d can't be watched: %s",
                       (intmax_t)spec->handle, (int)spec->kind, strerror(-error));
@@ -48,7 +59,7 @@ bool aio_handler_set(AioContext *ctx, AioHandle handle, AioHandleKind kind, unsi
         }
         memcpy(&spec.ops, ops, ops->size);
     }
-    return check(&spec, errp) && aio__handler_change(ctx, &spec, errp);
+    return check(ctx, &spec, errp) && aio__handler_change(ctx, &spec, errp);
 }
 
 void aio_handler_remove(AioContext *ctx, AioHandle handle, AioHandleKind kind)
@@ -63,7 +74,7 @@ void aio_handler_remove(AioContext *ctx, AioHandle handle, AioHandleKind kind)
 static void change_or_record(AioContext *ctx, AioHandlerSpec *spec)
 {
     AioError *error = NULL;
-    if (!check(spec, &error) || !aio__handler_change(ctx, spec, &error)) {
+    if (!check(ctx, spec, &error) || !aio__handler_change(ctx, spec, &error)) {
         aio__record_error(ctx, error);
     }
 }

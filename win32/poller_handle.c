@@ -288,6 +288,10 @@ static int64_t sleep_ns(const HandlePoller *self, int64_t deadline)
     return self->sockets.stalled && (left < 0 || left > STALLED_NS) ? STALLED_NS : left;
 }
 
+/*
+ * One look, and a sleep where that finds nothing. The pool is told to wait after the handles that it is for were looked at: what it
+ * takes is told later. Its share of a busy loop is one look at some of its handles each time.
+ */
 static int wait_once(HandlePoller *self, int64_t deadline, AioList *ready)
 {
     int found = look(self, ready);
@@ -297,11 +301,17 @@ static int wait_once(HandlePoller *self, int64_t deadline, AioList *ready)
     }
     if (left != 0) {
         aio__pool_waits_arm(&self->beyond);
-        return wait_for_any(self, left, ready);
     }
-    int direct = look_at_direct(self, ready);
-    int pool = direct < 0 || found ? 0 : aio__pool_waits_probe(&self->beyond, ready);
-    return direct < 0 ? direct : pool < 0 ? pool : found + direct + pool;
+    int direct = left ? wait_for_any(self, left, ready) : look_at_direct(self, ready);
+    if (direct < 0 || (left && direct == 0)) {
+        return direct;
+    }
+    found += direct;
+    int pool = aio__pool_waits_probe(&self->beyond, found == 0, ready);
+    if (deadline != 0) {
+        aio__pool_waits_arm(&self->beyond);
+    }
+    return pool < 0 ? pool : found + pool;
 }
 
 static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)

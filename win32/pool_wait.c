@@ -35,13 +35,19 @@ typedef struct AioPoolWait {
     AioPoolWaitState state;
     PTP_WAIT wait;      /* owned */
     AioPoolWaits *set;  /* borrowed: outlives it */
-    AioNode node;       /* linked into set->idle or set->busy */
+    AioNode node;       /* linked into set->all */
+    AioNode idle_node;  /* linked into set->idle while IDLE */
     AioNode fired_node; /* linked into set->fired while FIRED */
 } AioPoolWait;
 
 static AioPoolWait *wait_of_node(AioNode *node)
 {
     return AIO_CONTAINER_OF(node, AioPoolWait, node);
+}
+
+static AioPoolWait *wait_of_idle(AioNode *node)
+{
+    return AIO_CONTAINER_OF(node, AioPoolWait, idle_node);
 }
 
 static AioPoolWait *wait_of_fired(AioNode *node)
@@ -70,9 +76,10 @@ static void CALLBACK fired(PTP_CALLBACK_INSTANCE instance, void *opaque, PTP_WAI
 void aio__pool_waits_init(AioPoolWaits *set, void (*wake)(void *), void *opaque)
 {
     InitializeSRWLock(&set->lock);
+    aio__list_init(&set->all);
     aio__list_init(&set->idle);
-    aio__list_init(&set->busy);
     aio__list_init(&set->fired);
+    set->count = 0;
     set->wake = wake;
     set->opaque = opaque;
 }
@@ -89,22 +96,18 @@ static bool release(AioPoolWait *self)
     ReleaseSRWLockExclusive(&set->lock);
     bool untold = self->state == AIO_POOL_WAIT_FIRED && self->object.kind == AIO_OBJECT_CONSUMED;
     aio__node_unlink(&self->node);
+    aio__node_unlink(&self->idle_node);
+    set->count--;
     aio__free(self);
     return untold;
 }
 
-static void release_all(AioList *list)
-{
-    AioNode *node;
-    while ((node = aio__list_first(list))) {
-        release(wait_of_node(node));
-    }
-}
-
 void aio__pool_waits_destroy(AioPoolWaits *set)
 {
-    release_all(&set->idle);
-    release_all(&set->busy);
+    AioNode *node;
+    while ((node = aio__list_first(&set->all))) {
+        release(wait_of_node(node));
+    }
 }
 
 int aio__pool_waits_add(AioPoolWaits *set, AioWatch *watch, AioObjectKind kind)
@@ -120,7 +123,9 @@ int aio__pool_waits_add(AioPoolWaits *set, AioWatch *watch, AioObjectKind kind)
     }
     self->object = (AioObject){.watch = watch, .handle = (HANDLE)watch->handle, .kind = kind};
     self->set = set;
-    aio__list_push(&set->idle, &self->node);
+    aio__list_push(&set->all, &self->node);
+    aio__list_push(&set->idle, &self->idle_node);
+    set->count++;
     watch->own = (uintptr_t)self;
     return 0;
 }
@@ -137,13 +142,12 @@ void aio__pool_waits_arm(AioPoolWaits *set)
 {
     AioNode *next;
     for (AioNode *node = aio__list_first(&set->idle); node; node = next) {
-        AioPoolWait *self = wait_of_node(node);
+        AioPoolWait *self = wait_of_idle(node);
         next = aio__list_next(&set->idle, node);
         if (aio__node_linked(&self->object.watch->ready_node)) {
             continue; /* found by an iteration further out: another signal would be lost on it */
         }
         aio__node_unlink(node);
-        aio__list_push(&set->busy, node);
         self->state = AIO_POOL_WAIT_ARMED; /* the pool does not know it: no lock */
         SetThreadpoolWait(self->wait, self->object.handle, NULL);
     }
@@ -157,8 +161,7 @@ int aio__pool_waits_take(AioPoolWaits *set, AioList *ready)
     while ((node = aio__list_pop(&set->fired))) {
         AioPoolWait *self = wait_of_fired(node);
         self->state = AIO_POOL_WAIT_IDLE;
-        aio__node_unlink(&self->node);
-        aio__list_push(&set->idle, &self->node);
+        aio__list_push(&set->idle, &self->idle_node);
         if (self->object.kind == AIO_OBJECT_CONSUMED ||
             WaitForSingleObject(self->object.handle, 0) == WAIT_OBJECT_0) {
             aio__object_report(&self->object, ready);
@@ -169,49 +172,40 @@ int aio__pool_waits_take(AioPoolWaits *set, AioList *ready)
     return found;
 }
 
-static int probe_list(AioList *list, AioList *ready)
+int aio__pool_waits_probe(AioPoolWaits *set, bool all, AioList *ready)
 {
-    const AioObject *batch[MAXIMUM_WAIT_OBJECTS];
+    size_t left = all || set->count < MAXIMUM_WAIT_OBJECTS ? set->count : MAXIMUM_WAIT_OBJECTS;
     int found = 0;
-    AioNode *node = aio__list_first(list);
-    while (node) {
+    while (left > 0) {
+        const AioObject *batch[MAXIMUM_WAIT_OBJECTS];
         size_t n = 0;
-        for (; node && n < MAXIMUM_WAIT_OBJECTS; node = aio__list_next(list, node)) {
-            batch[n++] = &wait_of_node(node)->object;
+        for (; n < MAXIMUM_WAIT_OBJECTS && n < left; n++) {
+            AioNode *node =
+                aio__list_pop(&set->all); /* and to the end: the next call begins behind it */
+            aio__list_push(&set->all, node);
+            batch[n] = &wait_of_node(node)->object;
         }
         int more = aio__objects_probe(batch, n, ready);
         if (more < 0) {
             return more;
         }
         found += more;
+        left -= n;
     }
     return found;
 }
 
-int aio__pool_waits_probe(AioPoolWaits *set, AioList *ready)
-{
-    int idle = probe_list(&set->idle, ready);
-    int busy = idle < 0 ? idle : probe_list(&set->busy, ready);
-    return busy < 0 ? busy : idle + busy;
-}
-
-static void drop_gone_of(AioList *list, AioList *lost)
+void aio__pool_waits_drop_gone(AioPoolWaits *set, AioList *lost)
 {
     AioNode *next;
-    for (AioNode *node = aio__list_first(list); node; node = next) {
+    for (AioNode *node = aio__list_first(&set->all); node; node = next) {
         AioPoolWait *self = wait_of_node(node);
         AioWatch *watch = self->object.watch;
-        next = aio__list_next(list, node);
+        next = aio__list_next(&set->all, node);
         if (aio__object_gone(&self->object)) {
             release(self);
             watch->error = -EBADF;
             aio__list_push(lost, &watch->own_node);
         }
     }
-}
-
-void aio__pool_waits_drop_gone(AioPoolWaits *set, AioList *lost)
-{
-    drop_gone_of(&set->idle, lost);
-    drop_gone_of(&set->busy, lost);
 }

@@ -9,10 +9,11 @@
 #include "win32/object.h"
 
 typedef struct AioPoolWaits {
-    SRWLOCK lock;  /* guards the states, and `fired` */
-    AioList idle;  /* linked, owned: those that the pool is to wait for again; home thread only */
-    AioList busy;  /* linked, owned: the others; home thread only */
-    AioList fired; /* linked: FIRED ones */
+    SRWLOCK lock;         /* guards the states, and `fired` */
+    AioList all;          /* linked, owned; home thread only, as the next two */
+    size_t count;         /* of `all` */
+    AioList idle;         /* linked: those that the pool is to wait for again */
+    AioList fired;        /* linked: FIRED ones */
     void (*wake)(void *); /* called by the pool when one has FIRED */
     void *opaque;         /* borrowed for as long as the set lives */
 } AioPoolWaits;
@@ -34,8 +35,11 @@ void aio__pool_waits_arm(AioPoolWaits *set);
 /* Report what has fired. Returns how many. */
 int aio__pool_waits_take(AioPoolWaits *set, AioList *ready);
 
-/* Look at each handle itself: what was signalled just now has not gone through the pool. Returns how many, or -EBADF. */
-int aio__pool_waits_probe(AioPoolWaits *set, AioList *ready);
+/*
+ * Look at the handles themselves, all or the next few of them in rotation: what was signalled just now has not gone through the
+ * pool. Returns how many, or -EBADF.
+ */
+int aio__pool_waits_probe(AioPoolWaits *set, bool all, AioList *ready);
 
 /* Move those whose handle was closed to `lost` (watches, by own_node); they are out of the set. */
 void aio__pool_waits_drop_gone(AioPoolWaits *set, AioList *lost);
