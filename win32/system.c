@@ -1,5 +1,5 @@
 /*
- * The remaining small questions to Windows: names of threads, the environment, and which handles can be watched.
+ * The remaining small questions to Windows: the process, its environment, and which handles can be watched.
  *
  * A mutex can't: a wait makes it the waiting thread's own, which nobody who registers it could mean.
  *
@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <wchar.h>
 
 #include "core/platform.h"
 #include "win32/object.h"
@@ -22,23 +21,9 @@ const char *aio__getenv(const char *name)
     return getenv(name); /* rights are not borrowed here */
 }
 
-void aio__thread_set_name(const char *name)
+uint64_t aio__process_id(void)
 {
-    typedef HRESULT WINAPI SetDescription(HANDLE, PCWSTR);
-    /* Windows 10 1607 and later. By way of a union, since the pointer of another type is what there is. */
-    union {
-        FARPROC found;
-        SetDescription *call;
-    } set = {.found = GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "SetThreadDescription")};
-    wchar_t wide[64];
-    size_t i = 0;
-    for (; name[i] && i < sizeof(wide) / sizeof(wide[0]) - 1; i++) {
-        wide[i] = (wchar_t)(unsigned char)name[i];
-    }
-    wide[i] = L'\0';
-    if (set.found) {
-        set.call(GetCurrentThread(), wide);
-    }
+    return GetCurrentProcessId(); /* nobody's copy */
 }
 
 static int check_object(AioHandle handle)

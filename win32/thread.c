@@ -21,11 +21,31 @@ typedef struct Start {
     void *arg;
 } Start;
 
+/* For debuggers. */
+static void set_name(const char *name)
+{
+    typedef HRESULT WINAPI SetDescription(HANDLE, PCWSTR);
+    /* Windows 10 1607 and later. By way of a union, since the pointer of another type is what there is. */
+    union {
+        FARPROC found;
+        SetDescription *call;
+    } set = {.found = GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "SetThreadDescription")};
+    wchar_t wide[64];
+    size_t i = 0;
+    for (; name[i] && i < sizeof(wide) / sizeof(wide[0]) - 1; i++) {
+        wide[i] = (wchar_t)(unsigned char)name[i];
+    }
+    wide[i] = L'\0';
+    if (set.found) {
+        set.call(GetCurrentThread(), wide);
+    }
+}
+
 static unsigned __stdcall run_thread(void *opaque)
 {
     Start start = *(Start *)opaque;
     aio__free(opaque);
-    aio__thread_set_name(start.name);
+    set_name(start.name);
     start.start(start.arg);
     return 0;
 }

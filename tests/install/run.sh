@@ -13,6 +13,8 @@ link=
 if [ -n "$TOOLCHAIN" ]; then # there is one for Windows only, so far
     suffix=.exe
     link=-static
+    # An import library is none of those that -static looks for.
+    [ "$type" = static ] || link="-static-libgcc -static-libstdc++ -Wl,-Bstatic -lwinpthread -Wl,-Bdynamic"
 fi
 prefix=$work/prefix
 case $type in shared) shared=ON ;; *) shared=OFF ;; esac
@@ -93,8 +95,7 @@ exports)
         command -v "$OBJDUMP" >/dev/null || skip "there is no $OBJDUMP"
         [ -f "$prefix/lib/libaioctx.dll.a" ] || fail "there is no import library"
         "$OBJDUMP" -p "$prefix/bin/libaioctx.dll" >"$work/headers"
-        sed -nE '/\[Ordinal\/Name Pointer\]/,/^$/s/^.*\] (.*)$/\1/p' "$work/headers" |
-            sed -n '/Name Pointer/!p' | tr -d '\r' >"$work/symbols"
+        sed -nE '/\[Ordinal\/Name Pointer\]/,/^$/s/^[[:space:]]*\[ *[0-9]+\] ([^+].*)$/\1/p' "$work/headers" >"$work/symbols"
         allowed='^aio_[a-z]'
         # No DLL of the compiler's.
         ! sed -n 's/^.*DLL Name: //p' "$work/headers" | grep -viE '^(kernel32|msvcrt|ws2_32|ntdll|ucrtbase|api-ms-.*)\.dll$' ||
@@ -134,10 +135,10 @@ pkg_config)
     mkdir -p "$build"
     program "$build/program"
     # Unquoted on purpose: the words of what pkg-config prints are arguments of their own.
-    $CC -std=c11 -Wall -Wextra -Werror "$build/program.c" -o "$build/program_C" $link $(pkg-config $static --cflags --libs aioctx)
+    $CC -std=c11 -Wall -Wextra -Werror "$build/program.c" -o "$build/program_C" $(pkg-config $static --cflags --libs aioctx) $link
     run "$build/program_C"
     needs_cxx
-    $CXX -std=c++17 -Wall -Wextra -Werror "$build/program.cpp" -o "$build/program_CXX" $link $(pkg-config $static --cflags --libs aioctx)
+    $CXX -std=c++17 -Wall -Wextra -Werror "$build/program.cpp" -o "$build/program_CXX" $(pkg-config $static --cflags --libs aioctx) $link
     run "$build/program_CXX"
     $CXX -std=c++17 -Wall -Wextra -Wold-style-cast -Wzero-as-null-pointer-constant -Werror $(pkg-config $static --cflags aioctx) \
         -c "$source/tests/install/consumer/macros.cpp" -o "$build/macros.o"
