@@ -50,20 +50,21 @@ static inline const char *woken_by(AioCoroutine *co)
 
 static void refuse_woken(AioCoroutine *co, const char *by)
 {
-    aio__fatal("%s: coroutine %p is scheduled already, by %s", by, (void *)co, woken_by(co));
+    aio__fatal("%s: coroutine %#jx is scheduled already, by %s", by, (uintmax_t)(uintptr_t)co,
+               woken_by(co));
 }
 
 static void refuse_phase(AioCoroutine *co, const char *by)
 {
     switch (phase_of(co)) {
     case AIO_CO_ENTERED:
-        aio__fatal("%s: coroutine %p was entered by %s and has not yielded", by, (void *)co,
-                   co->entered_by);
+        aio__fatal("%s: coroutine %#jx was entered by %s and has not yielded", by,
+                   (uintmax_t)(uintptr_t)co, co->entered_by);
     case AIO_CO_ENDED:
-        aio__fatal("%s: coroutine %p has ended; the last to enter it was %s", by, (void *)co,
-                   co->entered_by);
+        aio__fatal("%s: coroutine %#jx has ended; the last to enter it was %s", by,
+                   (uintmax_t)(uintptr_t)co, co->entered_by);
     default:
-        aio__fatal("%s: %p is a thread, not a coroutine", by, (void *)co);
+        aio__fatal("%s: %#jx is a thread, not a coroutine", by, (uintmax_t)(uintptr_t)co);
     }
 }
 
@@ -224,8 +225,8 @@ AIO__NOT_INLINED static void end(AioCoroutine *co)
         refuse_woken(co, "the end of a coroutine");
     }
     if (co->locks_held) {
-        aio__fatal("coroutine %p, entered by %s, has ended and holds a mutex", (void *)co,
-                   co->entered_by);
+        aio__fatal("coroutine %#jx, entered by %s, has ended and holds a mutex",
+                   (uintmax_t)(uintptr_t)co, co->entered_by);
     }
     AioCoroutine *to = leave(co, AIO_CO_ENDED);
     aio__co_switch_then(&co->state, &to->state, AIO_CO_LEAVE_END, recycle, co);

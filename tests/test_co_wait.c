@@ -236,8 +236,11 @@ static void readiness_and_a_wake_in_one_iteration_continue_it_once(void **state)
 {
     (void)state;
     AioContext *ctx = home();
-    bool first = run_rival(ctx, true), second = run_rival(ctx, false);
-    assert_true(first || second);
+    bool first = false; /* one of the orders in which the poller may report them */
+    for (int i = 0; i < 8; i++) {
+        first |= run_rival(ctx, i % 4 < 2);
+    }
+    assert_true(first);
     fixture_context_free(ctx);
 }
 
