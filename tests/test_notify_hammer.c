@@ -154,6 +154,17 @@ static void poster_done(Poster *poster)
     fixture_pair_close(&poster->external);
 }
 
+#define FEW 50
+
+static int least_seen(const Poster *poster, int posters)
+{
+    int least = INT32_MAX;
+    for (int i = 0; i < posters; i++) {
+        least = poster[i].seen < least ? poster[i].seen : least;
+    }
+    return least;
+}
+
 static void hammer(unsigned ways, int posters, int64_t window_ns, int nest)
 {
     AioContext *ctx = fixture_context();
@@ -169,16 +180,16 @@ static void hammer(unsigned ways, int posters, int64_t window_ns, int nest)
     }
     int64_t end = fixture_now_ns() + SECOND * (int64_t)fixture_long();
     bool in_time = true;
-    while (fixture_now_ns() < end && in_time) {
+    /* A busy machine gets more time for the least that says something. */
+    while (in_time && (fixture_now_ns() < end || least_seen(poster, posters) <= FEW)) {
         in_time = drive_in_time(ctx);
     }
     atomic_store(&stop, true);
-    int least = INT32_MAX;
     for (int i = 0; i < posters; i++) {
         fixture_thread_join(threads[i]);
         in_time &= !poster[i].stale;
-        least = poster[i].seen < least ? poster[i].seen : least;
     }
+    int least = least_seen(poster, posters);
     bool drained = ctx->notify.drained;
     AioContextInfo info = {.size = sizeof(info)};
     aio_context_info(ctx, &info);
@@ -192,7 +203,7 @@ static void hammer(unsigned ways, int posters, int64_t window_ns, int nest)
     }
     fixture_context_free(ctx);
     assert_true(in_time);
-    assert_true(least > 50);
+    assert_true(least > FEW);
     if (drained) {
         assert_true(info.counters.drains > 0 && info.counters.drains <= info.counters.waits);
     } else {
