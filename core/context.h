@@ -131,7 +131,8 @@ void aio__record_error(AioContext *ctx, AioError *error);
 
 /* Report a programming error from the fatal list and end the program. */
 #if defined(__GNUC__)
-AIO_PRINTF(1, 2) __attribute__((noreturn))
+AIO_PRINTF(1, 2)
+__attribute__((noreturn))
 #endif
 void aio__fatal(const char *format, ...);
 

@@ -22,7 +22,8 @@ enum {
     AIO_WATCH_ERROR = 1 << 3,  /* ready only: the object has an error to fetch */
     AIO_WATCH_FAILED = 1 << 4, /* ready only, once: it can't be watched, `error` says why */
     AIO_WATCH_EDGE = 1 << 5,   /* wanted only: edge notification will do */
-    AIO_WATCH_ONCE = 1 << 6,   /* ready only: the wait took the signal, and the next one won't tell again */
+    AIO_WATCH_ONCE =
+        1 << 6, /* ready only: the wait took the signal, and the next one won't tell again */
 };
 
 /*

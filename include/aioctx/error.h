@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Formats are those of C99, also where the C library of the system knows others. */
-#if defined(__MINGW32__) && !defined(__clang__)
+#if defined(__GNUC__) && !defined(__clang__)
 #define AIO_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
 #elif defined(__GNUC__)
 #define AIO_PRINTF(text, first) __attribute__((format(printf, text, first)))

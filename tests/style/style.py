@@ -24,7 +24,7 @@ ISO_C = {f"{header}.h" for header in
 # What a conditional may ask in core and the public headers: the compiler, never the system.
 COMPILER = re.compile(r"__GNUC__|__clang__|__cplusplus|__STDC_\w+__|__has_\w+|__SANITIZE_\w+__|"
                       r"NDEBUG|AIO_\w+|AIOCTX_\w+|\bdefined\b|\b(?:address|thread)_sanitizer\b")
-SYSTEM = re.compile(r"_WIN32|_WIN64|__linux__|__APPLE__|__unix__|__\w+BSD__|__sun|__GLIBC__|"
+SYSTEM = re.compile(r"\b_WIN32\b|\b_WIN64\b|__linux__|__APPLE__|__unix__|__\w+BSD__|__sun|__GLIBC__|"
                     r"__ANDROID__|__CYGWIN__|__MINGW\w+")
 PROCESSOR = re.compile(r"__x86_64\w*|__amd64\w*|__i\d86\w*|__aarch64\w*|__arm\w*|__riscv\w*|__powerpc\w*|"
                        r"__s390\w*|__mips\w*|_M_\w+")
