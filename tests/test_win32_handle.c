@@ -451,6 +451,32 @@ static void handle_closed_under_the_loop_is_reported_once_and_others_are_served(
     }
 }
 
+static void what_turns_out_to_be_no_object_to_wait_for_is_reported_once(void **state)
+{
+    (void)state;
+    for (int crowded = 0; crowded < 2; crowded++) {
+        AioContext *ctx = probe_context();
+        Watched bad = {.calls = 0}, other = {.calls = 0};
+        crowd_in(ctx, crowded);
+        watch(&bad, ctx,
+              CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 4096, NULL));
+        watch(&other, ctx, auto_event(true));
+        while (bad.errors == 0 || other.calls == 0) {
+            drive(ctx, false);
+        }
+        assert_int_equal(bad.errors, 1);
+        assert_true(bad.error == -ENOTSUP || bad.error == -EACCES); /* whichever comes first */
+        assert_int_equal(bad.calls, 0);
+        assert_int_equal(other.calls, 1);
+        probe_expect_error(ctx, -bad.error, "can't be watched");
+        assert_in_range(probe_sleep(ctx, 30), 1, 10);
+        close_watched(&bad);
+        close_watched(&other);
+        crowd_out(crowded);
+        fixture_context_free(ctx);
+    }
+}
+
 static void thousand_contexts_leave_no_handle(void **state)
 {
     (void)state;
@@ -480,6 +506,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(handles_that_are_always_signalled_get_equal_shares),
     cmocka_unit_test(what_can_not_be_watched_is_an_error_that_names_it),
     cmocka_unit_test(handle_closed_under_the_loop_is_reported_once_and_others_are_served),
+    cmocka_unit_test(what_turns_out_to_be_no_object_to_wait_for_is_reported_once),
     cmocka_unit_test(thousand_contexts_leave_no_handle),
 };
 TEST_MAIN(tests)

@@ -81,3 +81,18 @@ int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *r
     }
     return found;
 }
+
+int aio__object_blame(const AioObject *object, AioList *ready)
+{
+    DWORD flags;
+    DWORD answer = WaitForSingleObject(object->handle, 0);
+    if (answer == WAIT_FAILED) {
+        /* "Invalid" is also what is there, but of another kind. */
+        int error = aio__last_error();
+        return error == -EBADF && GetHandleInformation(object->handle, &flags) ? -ENOTSUP : error;
+    }
+    if (answer == WAIT_OBJECT_0) {
+        aio__object_report(object, ready);
+    }
+    return 0;
+}

@@ -31,15 +31,14 @@ void aio__object_report(const AioObject *object, AioList *ready);
 /*
  * Report each of `count` objects (no more than one call takes, MAXIMUM_WAIT_OBJECTS) that is signalled now. Those
  * on the ready list already are passed over: they would lose a signal. Returns how many, or -EBADF where one of the
- * handles was closed.
+ * handles can't be waited for.
  */
 int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *ready);
 
-/* Whether the handle was closed meanwhile. */
-static inline bool aio__object_gone(const AioObject *object)
-{
-    DWORD flags;
-    return !GetHandleInformation(object->handle, &flags);
-}
+/*
+ * After a wait for many has failed: whether this one is to blame, because it was closed, or is nothing that anybody can wait for.
+ * Returns a negative errno value then, otherwise 0, with the watch reported where it was signalled.
+ */
+int aio__object_blame(const AioObject *object, AioList *ready);
 
 #endif

@@ -117,7 +117,8 @@ static void handle_close(AioPoller *poller)
 static int add_object(HandlePoller *self, AioWatch *watch)
 {
     AioObject object = {.watch = watch, .handle = (HANDLE)watch->handle};
-    if (aio__object_gone(&object)) {
+    DWORD flags;
+    if (!GetHandleInformation(object.handle, &flags)) {
         return -EBADF;
     }
     object.kind = aio__object_kind(object.handle);
@@ -193,20 +194,21 @@ static int report_lost(HandlePoller *self, AioList *ready)
     return found;
 }
 
-/* A handle was closed: put those that are none any more aside. */
-static void drop_gone(HandlePoller *self)
+/* A wait has failed: put those aside that are to blame. */
+static void drop_bad(HandlePoller *self, AioList *ready)
 {
     for (size_t i = 0; i < self->direct_count;) {
         AioWatch *watch = self->direct[i].watch;
-        if (!aio__object_gone(&self->direct[i])) {
+        int error = aio__object_blame(&self->direct[i], ready);
+        if (!error) {
             i++;
             continue;
         }
         drop_direct(self, i);
-        watch->error = -EBADF;
+        watch->error = error;
         aio__list_push(&self->lost, &watch->own_node);
     }
-    aio__pool_waits_drop_gone(&self->beyond, &self->lost);
+    aio__pool_waits_drop_bad(&self->beyond, ready, &self->lost);
 }
 
 /* Look at the direct handles in [from, to). */
@@ -321,7 +323,7 @@ static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     for (;;) {
         int found = wait_once(self, deadline, ready);
         if (found == -EBADF) {
-            drop_gone(self);
+            drop_bad(self, ready);
             found = report_lost(self, ready);
             if (found == 0) {
                 return -EBADF; /* it was none of ours: there is nothing to be done about it */

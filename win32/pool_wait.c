@@ -195,16 +195,17 @@ int aio__pool_waits_probe(AioPoolWaits *set, bool all, AioList *ready)
     return found;
 }
 
-void aio__pool_waits_drop_gone(AioPoolWaits *set, AioList *lost)
+void aio__pool_waits_drop_bad(AioPoolWaits *set, AioList *ready, AioList *lost)
 {
     AioNode *next;
     for (AioNode *node = aio__list_first(&set->all); node; node = next) {
         AioPoolWait *self = wait_of_node(node);
         AioWatch *watch = self->object.watch;
         next = aio__list_next(&set->all, node);
-        if (aio__object_gone(&self->object)) {
+        int error = aio__object_blame(&self->object, ready);
+        if (error) {
             release(self);
-            watch->error = -EBADF;
+            watch->error = error;
             aio__list_push(lost, &watch->own_node);
         }
     }

@@ -41,7 +41,10 @@ int aio__pool_waits_take(AioPoolWaits *set, AioList *ready);
  */
 int aio__pool_waits_probe(AioPoolWaits *set, bool all, AioList *ready);
 
-/* Move those whose handle was closed to `lost` (watches, by own_node); they are out of the set. */
-void aio__pool_waits_drop_gone(AioPoolWaits *set, AioList *lost);
+/*
+ * After a wait has failed: move those that are to blame to `lost` (watches, by own_node); they are out of the set. The others are
+ * reported where they are signalled.
+ */
+void aio__pool_waits_drop_bad(AioPoolWaits *set, AioList *ready, AioList *lost);
 
 #endif
