@@ -1,34 +1,17 @@
 /*
- * Addresses to listen on. TCP stays on loopback unless that is switched off. A Unix socket is for its owner only (mode
- * 0600); one that a dead server left behind is replaced, one with a living server behind it, or a file of another
- * kind, is not touched.
+ * Addresses: listening on them, and accepting clients there. TCP stays on loopback unless that is switched off. These
+ * functions of sockets have the same names on all systems; what has not is system.h's.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "listen.h"
 #include "nbd.h"
-
-enum { BACKLOG = 128 };
-
-int address_set_nonblocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
-        return -errno;
-    return 0;
-}
+#include "sockets.h"
 
 static bool is_loopback(const struct sockaddr *address)
 {
@@ -75,19 +58,27 @@ static bool split(const char *text, char *host, size_t size, const char **port)
     return is_port(colon + 1);
 }
 
-static int open_socket(const struct addrinfo *info)
+static int open_socket(const struct addrinfo *info, AioHandle *handle)
 {
-    int on = 1;
-    int fd = socket(info->ai_family, info->ai_socktype, info->ai_protocol);
-    if (fd < 0)
-        return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-        bind(fd, info->ai_addr, info->ai_addrlen) || listen(fd, BACKLOG)) {
-        int err = -errno;
-        close(fd);
-        return err;
-    }
-    return fd;
+    SystemSocket sock = socket(info->ai_family, info->ai_socktype, info->ai_protocol);
+    *handle = (AioHandle)sock;
+    if (*handle == AIO_HANDLE_NONE)
+        return system_socket_error();
+    int err = system_socket_own_port(*handle);
+    if (!err &&
+        (bind(sock, info->ai_addr, (socklen_t)info->ai_addrlen) || listen(sock, SYSTEM_BACKLOG)))
+        err = system_socket_error();
+    if (err)
+        system_socket_close(*handle);
+    return err;
+}
+
+static void name_address(const struct sockaddr *address, socklen_t length, char *name, size_t size)
+{
+    char host[64] = "?", port[16] = "?";
+    getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(name, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 /* The name with the port that the system chose. */
@@ -95,12 +86,9 @@ static void name_tcp(Listener *listener)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
-    char host[64] = "?", port[16] = "?";
-    if (getsockname(listener->fd, (struct sockaddr *)&address, &length) == 0)
-        getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(listener->name, sizeof(listener->name), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
-             port);
+    if (getsockname((SystemSocket)listener->sock, (struct sockaddr *)&address, &length))
+        length = 0; /* which has no name */
+    name_address((struct sockaddr *)&address, length, listener->name, sizeof(listener->name));
 }
 
 bool address_open_tcp(Listener *listener, const char *address, bool allow_remote, AioError **errp)
@@ -118,14 +106,13 @@ bool address_open_tcp(Listener *listener, const char *address, bool allow_remote
         return false;
     }
     bool loopback = is_loopback(info->ai_addr);
-    int fd = loopback || allow_remote ? open_socket(info) : -EPERM;
+    int err = loopback || allow_remote ? open_socket(info, &listener->sock) : -EPERM;
     freeaddrinfo(info);
-    if (fd < 0) {
-        aio_error_set(errp, -fd, "%s: %s", address,
-                      fd == -EPERM ? "not loopback; see --allow-remote" : strerror(-fd));
+    if (err) {
+        aio_error_set(errp, -err, "%s: %s", address,
+                      err == -EPERM ? "not loopback; see --allow-remote" : system_error_text(err));
         return false;
     }
-    listener->fd = fd;
     name_tcp(listener);
     if (!loopback)
         log_line("warning: %s is open to others, without encryption and authentication",
@@ -133,65 +120,38 @@ bool address_open_tcp(Listener *listener, const char *address, bool allow_remote
     return true;
 }
 
-/* Whether `path` is a socket that nobody listens on. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-    struct stat node;
-    if (lstat(address->sun_path, &node) || !S_ISSOCK(node.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0)
-        return false;
-    /* Non-blocking: a living server with a full backlog says EAGAIN, and must not hold us up. */
-    address_set_nonblocking(fd);
-    int failed = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-    bool stale = failed && errno == ECONNREFUSED;
-    close(fd);
-    return stale;
-}
-
-static int bind_private(int fd, const struct sockaddr_un *address)
-{
-    mode_t old = umask(0177);
-    int failed = bind(fd, (const struct sockaddr *)address, sizeof(*address));
-    int err = failed ? -errno : 0;
-    umask(old);
-    return err;
-}
-
 bool address_open_unix(Listener *listener, const char *path, AioError **errp)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path) || strlen(path) >= sizeof(listener->name)) {
+    if (strlen(path) >= sizeof(listener->name)) {
         aio_error_set(errp, ENAMETOOLONG, "%s: too long for a socket", path);
         return false;
     }
-    memcpy(address.sun_path, path, strlen(path));
-    memcpy(listener->name, path, strlen(path));
-
-    int err = 0;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0) {
-        err = -errno;
-        goto failed;
-    }
-    err = bind_private(fd, &address);
-    if (err == -EADDRINUSE && is_stale(&address) && unlink(path) == 0)
-        err = bind_private(fd, &address);
-    if (err)
-        goto close_socket;
-    if (listen(fd, BACKLOG) || lstat(path, &listener->node)) {
-        err = -errno;
-        unlink(path);
-        goto close_socket;
-    }
-    listener->fd = fd;
+    memcpy(listener->name, path, strlen(path) + 1);
     listener->is_unix = true;
-    return true;
+    return system_unix_listen(path, &listener->sock, &listener->node, errp);
+}
 
-close_socket:
-    close(fd);
-failed:
-    aio_error_set(errp, -err, "%s: %s", path, strerror(-err));
-    return false;
+static void prepare_tcp(SystemSocket sock)
+{
+    /* Replies are whole messages: waiting to fill a packet only delays them. Keep-alive finds dead peers. */
+    int on = 1;
+    setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, (const void *)&on, sizeof(on));
+    setsockopt(sock, SOL_SOCKET, SO_KEEPALIVE, (const void *)&on, sizeof(on));
+}
+
+int address_accept(const Listener *listener, AioHandle *handle, char *peer, size_t size)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    SystemSocket sock = accept((SystemSocket)listener->sock, (struct sockaddr *)&address, &length);
+    *handle = (AioHandle)sock;
+    if (*handle == AIO_HANDLE_NONE)
+        return system_socket_error();
+    if (listener->is_unix) {
+        snprintf(peer, size, "unix");
+    } else {
+        name_address((struct sockaddr *)&address, length, peer, size);
+        prepare_tcp(sock);
+    }
+    return 0;
 }

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "system.h"
 
 enum { LINGER_NS = AIO_SCALE_S };
 
@@ -43,10 +44,10 @@ static int64_t patience(const Connection *conn, bool idle)
 }
 
 /* Receive once. `idle`: between two messages, where the client may leave. */
-static ssize_t receive(Connection *conn, struct iovec *iov, int iovcnt, bool idle)
+static int64_t receive(Connection *conn, AioIoVec *iov, int iovcnt, bool idle)
 {
     conn->idle = idle;
-    ssize_t n = socket_recv(&conn->sock, iov, iovcnt, patience(conn, idle));
+    int64_t n = socket_recv(&conn->sock, iov, iovcnt, patience(conn, idle));
     if (n)
         return n;
     return idle ? -EPIPE : connection_fault(conn, "left in the middle of a message");
@@ -61,8 +62,8 @@ static int need(Connection *conn, size_t length)
             conn->end -= conn->start;
             conn->start = 0;
         }
-        struct iovec iov = {.iov_base = conn->input + conn->end, .iov_len = INPUT_SIZE - conn->end};
-        ssize_t n = receive(conn, &iov, 1, idle);
+        AioIoVec iov = {.base = conn->input + conn->end, .len = INPUT_SIZE - conn->end};
+        int64_t n = receive(conn, &iov, 1, idle);
         if (n < 0)
             return (int)n;
         conn->end += (size_t)n;
@@ -88,9 +89,9 @@ int connection_read(Connection *conn, uint8_t *buffer, size_t length)
     conn->start += n;
     while (n < length) {
         /* The rest goes to its place without a copy, and what comes after it is the next requests. */
-        struct iovec iov[] = {{.iov_base = buffer + n, .iov_len = length - n},
-                              {.iov_base = conn->input, .iov_len = INPUT_SIZE}};
-        ssize_t got = receive(conn, iov, 2, false);
+        AioIoVec iov[] = {{.base = buffer + n, .len = length - n},
+                          {.base = conn->input, .len = INPUT_SIZE}};
+        int64_t got = receive(conn, iov, 2, false);
         if (got < 0)
             return (int)got;
         n += (size_t)got;
@@ -112,13 +113,13 @@ int connection_skip(Connection *conn, size_t length)
     return err;
 }
 
-int connection_send(Connection *conn, struct iovec *iov, int iovcnt)
+int connection_send(Connection *conn, AioIoVec *iov, int iovcnt)
 {
     int err = socket_send(&conn->sock, iov, iovcnt, patience(conn, false));
     if (err) {
         /* A message may be half out: nothing may follow it. */
         connection_fault(conn, err == -ETIMEDOUT ? "does not read: %s" : "can't send: %s",
-                         strerror(-err));
+                         system_error_text(err));
         socket_fail(&conn->sock, err);
     }
     return err;
@@ -126,12 +127,12 @@ int connection_send(Connection *conn, struct iovec *iov, int iovcnt)
 
 void connection_drain(Connection *conn)
 {
-    socket_stop_recv(&conn->sock, -ESHUTDOWN);
+    socket_stop_recv(&conn->sock, -ECANCELED);
 }
 
 static void explain(Connection *conn, int err)
 {
-    if (err == -EPIPE || err == -ESHUTDOWN)
+    if (err == -EPIPE || err == -ECANCELED)
         return;
     if (err == -ETIMEDOUT)
         connection_fault(conn, "timed out %s",
@@ -139,7 +140,7 @@ static void explain(Connection *conn, int err)
                          : conn->idle        ? "while idle"
                                              : "in the middle of a message");
     else
-        connection_fault(conn, "%s", strerror(-err));
+        connection_fault(conn, "%s", system_error_text(err));
 }
 
 static void link_in(Connection *conn)
@@ -167,10 +168,10 @@ static void run(void *opaque)
     Server *server = conn->worker->server;
     int64_t limit = server->options.handshake_ns;
 
-    socket_init(&conn->sock, conn->worker->ctx, conn->fd);
+    socket_init(&conn->sock, conn->worker->ctx, conn->handle);
     link_in(conn);
     conn->handshake_end = limit < 0 ? INT64_MAX : aio_clock_get_ns(AIO_CLOCK_REALTIME) + limit;
-    int err = conn->worker->draining ? -ESHUTDOWN : handshake(conn);
+    int err = conn->worker->draining ? -ECANCELED : handshake(conn);
     if (!err) {
         conn->handshake_end = 0;
         err = transmission(conn);
@@ -186,7 +187,8 @@ static void run(void *opaque)
     aio_wait_kick(); /* workers_drain() */
 }
 
-bool connection_start(Worker *worker, int fd, unsigned id, const char *peer, AioError **errp)
+bool connection_start(Worker *worker, AioHandle handle, unsigned id, const char *peer,
+                      AioError **errp)
 {
     Connection *conn = calloc(1, sizeof(*conn));
     if (!conn) {
@@ -197,7 +199,7 @@ bool connection_start(Worker *worker, int fd, unsigned id, const char *peer, Aio
     if (!co)
         goto failed;
     conn->worker = worker;
-    conn->fd = fd;
+    conn->handle = handle;
     conn->id = id;
     snprintf(conn->peer, sizeof(conn->peer), "%s", peer);
     aio_co_enter(worker->ctx, co); /* another thread's context: it starts there */
@@ -205,6 +207,6 @@ bool connection_start(Worker *worker, int fd, unsigned id, const char *peer, Aio
 
 failed:
     free(conn);
-    close(fd);
+    system_socket_close(handle);
     return false;
 }

@@ -40,7 +40,7 @@ struct Connection {
     Worker *worker;
     Connection *prev, *next; /* linked in the worker */
     unsigned id;
-    int fd; /* until the connection runs: then the socket owns it */
+    AioHandle handle; /* until the connection runs: then the socket owns it */
     char peer[64];
     bool idle;      /* it waits, or waited last, between two messages */
     bool explained; /* the log has said why it ends */
@@ -66,8 +66,9 @@ struct Connection {
     size_t spare_bytes; /* those of them that are spare */
 };
 
-/* connection.c: hand a new, non-blocking socket to a worker. Takes over fd also where it fails. */
-bool connection_start(Worker *worker, int fd, unsigned id, const char *peer, AioError **errp);
+/* connection.c: hand a new, non-blocking socket to a worker. Takes it over also where it fails. */
+bool connection_start(Worker *worker, AioHandle handle, unsigned id, const char *peer,
+                      AioError **errp);
 /* In the home thread: no new requests, and an end once those in flight are answered. */
 void connection_drain(Connection *conn);
 
@@ -87,7 +88,7 @@ int connection_read(Connection *conn, uint8_t *buffer, size_t length);
 int connection_skip(Connection *conn, size_t length);
 
 /* Output: one coroutine at a time, so requests hold `sending`. Uses up iov. A failure ends the connection. */
-int connection_send(Connection *conn, struct iovec *iov, int iovcnt);
+int connection_send(Connection *conn, AioIoVec *iov, int iovcnt);
 
 /* handshake.c: 0 once the client has chosen an export, or a negative errno value as of the input. */
 int handshake(Connection *conn);

@@ -11,6 +11,7 @@
 
 #include "nbd.h"
 #include "server.h"
+#include "system.h"
 
 const Export *export_find(const Server *server, const uint8_t *name, size_t length)
 {
@@ -22,11 +23,11 @@ const Export *export_find(const Server *server, const uint8_t *name, size_t leng
     return NULL;
 }
 
-/* Split [NAME=]FILE in place; a '=' behind a '/' belongs to the file. */
+/* Split [NAME=]FILE in place; a '=' behind a separator belongs to the file. */
 static const char *split(const char *image, char *name, size_t size)
 {
-    size_t length = strcspn(image, "=/");
-    if (image[length] != '=' || length >= size) {
+    size_t length = strcspn(image, "=");
+    if (image[length] != '=' || length >= size || strcspn(image, system_separators) < length) {
         name[0] = '\0';
         return image;
     }

@@ -23,8 +23,8 @@ static int send_bytes(Connection *conn, const void *head, size_t head_len, const
 {
     uint8_t copy[256];
     memcpy(copy, head, head_len);
-    struct iovec iov[] = {{.iov_base = copy, .iov_len = head_len},
-                          {.iov_base = (void *)(uintptr_t)data, .iov_len = len}};
+    AioIoVec iov[] = {{.base = copy, .len = head_len},
+                      {.base = (void *)(uintptr_t)data, .len = len}};
     return connection_send(conn, iov, len ? 2 : 1);
 }
 

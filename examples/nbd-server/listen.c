@@ -8,14 +8,9 @@
 #include "listen.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "connection.h"
 
@@ -26,13 +21,13 @@ static void accept_ready(void *opaque);
 static bool resume(Listener *listener, AioError **errp)
 {
     AioHandlerOps ops = {.size = sizeof(ops), .read = accept_ready};
-    return aio_handler_set(listener->server->ctx, listener->fd, AIO_HANDLE_SOCKET, 0, &ops,
+    return aio_handler_set(listener->server->ctx, listener->sock, AIO_HANDLE_SOCKET, 0, &ops,
                            listener, errp);
 }
 
 static void pause_for(Listener *listener, int64_t duration_ns)
 {
-    aio_handler_remove(listener->server->ctx, listener->fd, AIO_HANDLE_SOCKET);
+    aio_handler_remove(listener->server->ctx, listener->sock, AIO_HANDLE_SOCKET);
     aio_timer_mod_ns(&listener->retry, aio_clock_get_ns(AIO_CLOCK_REALTIME) + duration_ns);
 }
 
@@ -43,28 +38,7 @@ static void retry(void *opaque)
         pause_for(listener, AIO_SCALE_S);
 }
 
-static void describe_peer(const Listener *listener, const struct sockaddr *address,
-                          socklen_t length, char *peer, size_t size)
-{
-    char host[48] = "?", port[8] = "?";
-    if (listener->is_unix) {
-        snprintf(peer, size, "unix");
-        return;
-    }
-    getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(peer, size, "%s:%s", host, port);
-}
-
-static void prepare_tcp(int fd)
-{
-    /* Replies are whole messages: waiting to fill a packet only delays them. Keep-alive finds dead peers. */
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-}
-
-static void admit(Listener *listener, int fd, const char *peer)
+static void admit(Listener *listener, AioHandle sock, const char *peer)
 {
     Server *server = listener->server;
     unsigned id = ++server->next_id;
@@ -73,18 +47,16 @@ static void admit(Listener *listener, int fd, const char *peer)
     if (atomic_load(&server->connections) >= server->options.max_connections) {
         log_line("client %u (%s): turned away, %u connections are open", id, peer,
                  server->options.max_connections);
-        close(fd);
+        system_socket_close(sock);
         return;
     }
-    if (address_set_nonblocking(fd)) {
-        close(fd);
+    if (system_socket_prepare(sock)) {
+        system_socket_close(sock);
         return;
     }
-    if (!listener->is_unix)
-        prepare_tcp(fd);
     atomic_fetch_add(&server->connections, 1);
     Worker *worker = server->workers[server->next_worker++ % server->worker_count];
-    if (!connection_start(worker, fd, id, peer, &error)) {
+    if (!connection_start(worker, sock, id, peer, &error)) {
         log_line("client %u (%s): %s", id, peer, aio_error_message(error));
         aio_error_free(error);
         atomic_fetch_sub(&server->connections, 1);
@@ -95,33 +67,29 @@ static void accept_ready(void *opaque)
 {
     Listener *listener = opaque;
     for (int i = 0; i < ACCEPTS_IN_A_ROW; i++) {
-        struct sockaddr_storage address;
-        socklen_t length = sizeof(address);
-        int fd = accept(listener->fd, (struct sockaddr *)&address, &length);
-        if (fd < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
-                return;
-            if (errno == EINTR || errno == ECONNABORTED)
-                continue;
-            log_line("%s: can't accept: %s", listener->name, strerror(errno));
+        AioHandle sock;
+        char peer[64];
+        int err = address_accept(listener, &sock, peer, sizeof(peer));
+        if (err == -EAGAIN)
+            return;
+        if (err == -EINTR || err == -ECONNABORTED)
+            continue;
+        if (err) {
+            log_line("%s: can't accept: %s", listener->name, system_error_text(err));
             pause_for(listener, AIO_SCALE_S / 10);
             return;
         }
-        char peer[64];
-        describe_peer(listener, (struct sockaddr *)&address, length, peer, sizeof(peer));
-        admit(listener, fd, peer);
+        admit(listener, sock, peer);
     }
 }
 
 static void close_one(Listener *listener)
 {
-    struct stat node;
-    if (listener->is_unix && lstat(listener->name, &node) == 0 &&
-        node.st_dev == listener->node.st_dev && node.st_ino == listener->node.st_ino)
-        unlink(listener->name);
+    if (listener->is_unix)
+        system_unix_remove(listener->name, &listener->node);
     aio_timer_del(&listener->retry);
-    aio_handler_remove(listener->server->ctx, listener->fd, AIO_HANDLE_SOCKET);
-    close(listener->fd);
+    aio_handler_remove(listener->server->ctx, listener->sock, AIO_HANDLE_SOCKET);
+    system_socket_close(listener->sock);
     free(listener);
 }
 
@@ -142,9 +110,9 @@ static bool open_one(Server *server, const char *address, AioError **errp)
     aio_timer_init(server->ctx, &listener->retry, AIO_CLOCK_REALTIME, AIO_SCALE_NS, retry,
                    listener);
     server->listeners[server->listener_count++] = listener;
-    int err = address_set_nonblocking(listener->fd);
+    int err = system_socket_prepare(listener->sock);
     if (err) {
-        aio_error_set(errp, -err, "%s: %s", address, strerror(-err));
+        aio_error_set(errp, -err, "%s: %s", address, system_error_text(err));
         return false;
     }
     return resume(listener, errp);

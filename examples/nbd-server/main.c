@@ -6,22 +6,17 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "server.h"
+#include "system.h"
 
 static AioNotifier signalled = {.read_handle = AIO_HANDLE_NONE, .write_handle = AIO_HANDLE_NONE};
 
 /* All that a signal handler should do: set a notifier, which wakes the loop. */
-static void on_signal(int number)
+static void on_stop(void)
 {
-    static atomic_flag again = ATOMIC_FLAG_INIT;
-    (void)number;
-    if (atomic_flag_test_and_set(&again))
-        _exit(1);
     aio_notifier_set(&signalled);
 }
 
@@ -35,18 +30,11 @@ static bool signals_start(AioContext *ctx, AioError **errp)
 {
     int err = aio_notifier_init(&signalled, false);
     if (err) {
-        aio_error_set(errp, -err, "no notifier for signals: %s", strerror(-err));
+        aio_error_set(errp, -err, "no notifier for signals: %s", system_error_text(err));
         return false;
     }
     aio_set_event_notifier(ctx, &signalled, false, stop, NULL);
-
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigemptyset(&action.sa_mask);
-    sigemptyset(&ignore.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGPIPE, &ignore, NULL); /* of the log; sockets use MSG_NOSIGNAL */
+    system_on_stop(on_stop);
     return true;
 }
 
@@ -67,6 +55,7 @@ int main(int argc, char **argv)
 {
     static Server server;
     AioError *error = NULL;
+    argv = system_start(&argc, argv);
     options_parse(&server.options, argc, argv);
 
     AioContextOptions options = {

@@ -8,9 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "server.h"
+#include "system.h"
 
 static struct Progress {
     AioTimer timer;
@@ -33,7 +33,9 @@ void log_line(const char *format, ...)
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = '?';
     }
-    fprintf(stderr, "%s\n", line);
+    strcat(line, "\n");
+    fputs(line, stderr);
+    fflush(stderr); /* not every C library leaves it unbuffered */
 }
 
 static uint64_t get(const _Atomic uint64_t *stat)
@@ -62,6 +64,7 @@ static void show(void *opaque)
             (double)(bytes_read - progress.bytes_read) / elapsed / 1048576,
             (double)(bytes_written - progress.bytes_written) / elapsed / 1048576,
             progress.terminal ? "" : "\n");
+    fflush(stderr);
     progress.requests = requests;
     progress.bytes_read = bytes_read;
     progress.bytes_written = bytes_written;
@@ -72,7 +75,7 @@ static void show(void *opaque)
 void progress_start(Server *server)
 {
     progress.running = true;
-    progress.terminal = isatty(STDERR_FILENO);
+    progress.terminal = system_has_terminal();
     progress.at_ns = aio_clock_get_ns(AIO_CLOCK_REALTIME);
     aio_timer_init(server->ctx, &progress.timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, show, server);
     aio_timer_mod_ns(&progress.timer, progress.at_ns + AIO_SCALE_S / 4);
@@ -115,7 +118,7 @@ static void write_context(FILE *out, AioContext *ctx, const char *end)
 bool counters_write(Server *server, AioError **errp)
 {
     const char *path = server->options.counters;
-    FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    FILE *out = strcmp(path, "-") == 0 ? stdout : system_create(path);
     if (!out) {
         aio_error_set(errp, errno, "%s: %s", path, strerror(errno));
         return false;

@@ -5,9 +5,9 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <fcntl.h>
 
 #include "connection.h"
+#include "system.h"
 
 enum { MAX_EXTENTS = 512 };
 
@@ -101,8 +101,7 @@ static int64_t trim(Request *req)
 static int prefetch(void *opaque)
 {
     Request *req = opaque;
-    int fd = (int)aio_file_handle(req->conn->file);
-    return -posix_fadvise(fd, (off_t)req->offset, (off_t)req->length, POSIX_FADV_WILLNEED);
+    return system_prefetch(aio_file_handle(req->conn->file), (int64_t)req->offset, req->length);
 }
 
 static int64_t cache(Request *req)

@@ -9,6 +9,7 @@
  *   socket.c      bytes for coroutines     connection.c   one client from accept to close
  *   handshake.c   option haggling          transmission.c requests in and replies out
  *   request.c     what each command does   nbd.h       the protocol's numbers
+ *   address.c     TCP                      system.h    what differs between systems
  *
  * SPDX-License-Identifier: MIT
  */

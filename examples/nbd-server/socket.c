@@ -1,6 +1,6 @@
 /*
  * Receive and send of coroutines. Both try first and wait only where the system says that it would block,
- * so that a busy connection costs one recvmsg(2) for many requests and one sendmsg(2) for a reply.
+ * so that a busy connection costs one system call for many requests and one for a reply.
  * It knows nothing of NBD. What it keeps: whoever waits is woken exactly once, by readiness, by the timer or by
  * a failure, and after that wake this code no longer touches the socket, for the coroutine may have freed it.
  *
@@ -9,8 +9,8 @@
 #include "socket.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "system.h"
 
 enum { IN_A_ROW = 8 }; /* receives without a wait */
 
@@ -49,7 +49,7 @@ static int watch(Socket *sock)
         .error = unwatchable,
     };
     AioError *error = NULL;
-    if (!aio_handler_set(sock->ctx, sock->fd, AIO_HANDLE_SOCKET, 0, &ops, sock, &error)) {
+    if (!aio_handler_set(sock->ctx, sock->handle, AIO_HANDLE_SOCKET, 0, &ops, sock, &error)) {
         int code = aio_error_code(error);
         aio_error_free(error);
         return -code;
@@ -132,25 +132,24 @@ static void let_others_run(Socket *sock)
     aio_co_yield();
 }
 
-void socket_init(Socket *sock, AioContext *ctx, int fd)
+void socket_init(Socket *sock, AioContext *ctx, AioHandle handle)
 {
-    *sock = (Socket){.ctx = ctx, .fd = fd};
+    *sock = (Socket){.ctx = ctx, .handle = handle};
     aio_timer_init(ctx, &sock->timer, AIO_CLOCK_REALTIME, AIO_SCALE_NS, timer_fired, sock);
 }
 
 void socket_close(Socket *sock)
 {
     aio_timer_del(&sock->timer);
-    aio_handler_remove(sock->ctx, sock->fd, AIO_HANDLE_SOCKET);
-    close(sock->fd);
+    aio_handler_remove(sock->ctx, sock->handle, AIO_HANDLE_SOCKET);
+    system_socket_close(sock->handle);
 }
 
-ssize_t socket_recv(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns)
+int64_t socket_recv(Socket *sock, AioIoVec *iov, int iovcnt, int64_t timeout_ns)
 {
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)iovcnt};
     size_t wanted = 0;
     for (int i = 0; i < iovcnt; i++)
-        wanted += iov[i].iov_len;
+        wanted += iov[i].len;
 
     for (;;) {
         if (++sock->in_a_row > IN_A_ROW)
@@ -158,15 +157,15 @@ ssize_t socket_recv(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout
         if (sock->in.error)
             return sock->in.error;
         if (!sock->exhausted) {
-            ssize_t n = recvmsg(sock->fd, &msg, 0);
+            int64_t n = system_socket_recv(sock->handle, iov, iovcnt);
             if (n >= 0) {
                 sock->exhausted = n > 0 && (size_t)n < wanted;
                 return n;
             }
-            if (errno == EINTR)
+            if (n == -EINTR)
                 continue;
-            if (errno != EAGAIN && errno != EWOULDBLOCK)
-                return -errno;
+            if (n != -EAGAIN)
+                return n;
         }
         int err = wait_for(sock, &sock->in, timeout_ns);
         if (err)
@@ -176,35 +175,34 @@ ssize_t socket_recv(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout
 }
 
 /* Take n bytes off the front of the pieces. Returns how many pieces are used up. */
-static int advance(struct iovec *iov, int iovcnt, size_t n)
+static int advance(AioIoVec *iov, int iovcnt, size_t n)
 {
     int done = 0;
-    while (done < iovcnt && n >= iov[done].iov_len)
-        n -= iov[done++].iov_len;
+    while (done < iovcnt && n >= iov[done].len)
+        n -= iov[done++].len;
     if (done < iovcnt) {
-        iov[done].iov_base = (char *)iov[done].iov_base + n;
-        iov[done].iov_len -= n;
+        iov[done].base = (char *)iov[done].base + n;
+        iov[done].len -= n;
     }
     return done;
 }
 
-int socket_send(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns)
+int socket_send(Socket *sock, AioIoVec *iov, int iovcnt, int64_t timeout_ns)
 {
     while (iovcnt > 0) {
         if (sock->out.error)
             return sock->out.error;
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)iovcnt};
-        ssize_t n = sendmsg(sock->fd, &msg, MSG_NOSIGNAL);
+        int64_t n = system_socket_send(sock->handle, iov, iovcnt);
         if (n >= 0) {
             int done = advance(iov, iovcnt, (size_t)n);
             iov += done;
             iovcnt -= done;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (n == -EAGAIN) {
             int err = wait_for(sock, &sock->out, timeout_ns);
             if (err)
                 return err;
-        } else if (errno != EINTR) {
-            return -errno;
+        } else if (n != -EINTR) {
+            return (int)n;
         }
     }
     return 0;
@@ -223,7 +221,7 @@ void socket_fail(Socket *sock, int error)
         sock->in.error = error;
     if (!sock->out.error)
         sock->out.error = error;
-    shutdown(sock->fd, SHUT_RDWR);
+    system_socket_shutdown(sock->handle, true);
 
     /* Whoever is woken first may end the connection: nothing of *sock is read in between. */
     AioContext *ctx = sock->ctx;
@@ -238,8 +236,8 @@ void socket_linger(Socket *sock, int64_t timeout_ns)
     /* A close with input unread would make TCP throw away the replies that the peer has not read yet. */
     char waste[4096];
     int64_t end = now_ns() + timeout_ns, left = timeout_ns;
-    struct iovec iov = {.iov_base = waste, .iov_len = sizeof(waste)};
-    if (shutdown(sock->fd, SHUT_WR))
+    AioIoVec iov = {.base = waste, .len = sizeof(waste)};
+    if (system_socket_shutdown(sock->handle, false))
         return;
     if (sock->in.error != sock->out.error)
         sock->in.error = 0; /* only receiving was stopped */

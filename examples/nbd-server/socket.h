@@ -8,9 +8,6 @@
 #ifndef NBD_SERVER_SOCKET_H
 #define NBD_SERVER_SOCKET_H
 
-#include <sys/types.h>
-#include <sys/uio.h>
-
 #include <aioctx/aioctx.h>
 
 /*
@@ -32,17 +29,17 @@ typedef struct SocketSide {
 } SocketSide;
 
 typedef struct Socket {
-    AioContext *ctx; /* borrowed */
-    int fd;          /* owned */
-    bool exhausted;  /* the last receive took all there was: wait before the next one */
+    AioContext *ctx;  /* borrowed */
+    AioHandle handle; /* owned */
+    bool exhausted;   /* the last receive took all there was: wait before the next one */
     unsigned in_a_row;
     SocketSide in;
     SocketSide out;
     AioTimer timer;
 } Socket;
 
-/* Take over a connected, non-blocking descriptor. In the context's home thread. */
-void socket_init(Socket *sock, AioContext *ctx, int fd);
+/* Take over a connected socket that does not block. In the context's home thread. */
+void socket_init(Socket *sock, AioContext *ctx, AioHandle handle);
 
 /* Close it. Nobody waits. */
 void socket_close(Socket *sock);
@@ -51,13 +48,13 @@ void socket_close(Socket *sock);
  * Receive what is there, one byte at least. Returns the number of bytes, 0 at the end of the stream, or a negative
  * errno value: -ETIMEDOUT where nothing came for timeout_ns (-1: for ever). In a coroutine.
  */
-ssize_t socket_recv(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns);
+int64_t socket_recv(Socket *sock, AioIoVec *iov, int iovcnt, int64_t timeout_ns);
 
 /*
  * Send all of it; `iov` is used up. Returns 0 or a negative errno value: -ETIMEDOUT where the peer took nothing for
  * timeout_ns. In a coroutine.
  */
-int socket_send(Socket *sock, struct iovec *iov, int iovcnt, int64_t timeout_ns);
+int socket_send(Socket *sock, AioIoVec *iov, int iovcnt, int64_t timeout_ns);
 
 /* Have the present and all later receives fail with `error`; sends go on. */
 void socket_stop_recv(Socket *sock, int error);

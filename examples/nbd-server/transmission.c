@@ -91,7 +91,9 @@ static uint32_t error_on_wire(int64_t err)
     case EINVAL:
         return NBD_EINVAL;
     case ENOSPC:
+#ifdef EDQUOT
     case EDQUOT:
+#endif
     case EFBIG:
         return NBD_ENOSPC;
     case EOVERFLOW:
@@ -101,7 +103,7 @@ static uint32_t error_on_wire(int64_t err)
     case EOPNOTSUPP:
 #endif
         return NBD_ENOTSUP;
-    case ESHUTDOWN:
+    case ECANCELED: /* it drains */
         return NBD_ESHUTDOWN;
     default:
         return NBD_EIO;
@@ -139,9 +141,9 @@ static void send_reply(Request *req, int64_t result)
     bool chunk =
         conn->structured && (req->type == NBD_CMD_READ || req->type == NBD_CMD_BLOCK_STATUS);
     end = chunk ? chunk_head(head, req, result) : simple_head(head, req, result);
-    struct iovec iov[] = {
-        {.iov_base = head, .iov_len = (size_t)(end - head)},
-        {.iov_base = req->data, .iov_len = result > 0 ? (size_t)result : 0},
+    AioIoVec iov[] = {
+        {.base = head, .len = (size_t)(end - head)},
+        {.base = req->data, .len = result > 0 ? (size_t)result : 0},
     };
     aio_co_mutex_lock(&conn->sending);
     connection_send(conn, iov, result > 0 ? 2 : 1);
@@ -182,7 +184,7 @@ static void wait_for_room(Connection *conn, uint32_t payload)
 /* Read what belongs to a request beyond its head, and start it. */
 static int start(Connection *conn, const Request *head)
 {
-    int error = conn->worker->draining ? -ESHUTDOWN : request_check(head);
+    int error = conn->worker->draining ? -ECANCELED : request_check(head);
     if (head->type == NBD_CMD_WRITE && head->length > MAX_PAYLOAD)
         return connection_fault(conn, "wrote %u bytes at once", head->length);
     uint32_t payload = error ? 0 : request_payload(head);
