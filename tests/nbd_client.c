@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -28,6 +29,19 @@ uint8_t nbd_expected[NBD_IMAGE_SIZE];
 static char directory[64];
 static pid_t processes[MAX_PROCESSES]; /* not waited for yet; 0: free */
 static int bystander = -1;
+
+bool nbd_is_windows(void)
+{
+    return getenv("AIOCTX_NBD_WINE") != NULL;
+}
+
+void nbd_not_on_windows(const char *reason)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "nbd-server.exe: %s", reason);
+    if (nbd_is_windows())
+        fixture_skip(text);
+}
 
 const char *nbd_path(const char *name)
 {
@@ -84,12 +98,14 @@ int nbd_teardown(void **state)
 
 pid_t nbd_spawn(const char *const *args)
 {
-    char *argv[MAX_ARGS + 1] = {(char *)(uintptr_t)NBD_SERVER};
+    const char *wine = getenv("AIOCTX_NBD_WINE"), *exe = getenv("AIOCTX_NBD_EXE");
+    char *argv[MAX_ARGS + 2] = {(char *)(uintptr_t)(wine ? wine : NBD_SERVER),
+                                (char *)(uintptr_t)exe};
     posix_spawn_file_actions_t actions;
     pid_t pid = -1;
-    int slot = 0;
+    int slot = 0, first = wine ? 2 : 1;
     for (int i = 0; i < MAX_ARGS - 1 && args[i]; i++)
-        argv[i + 1] = (char *)(uintptr_t)args[i];
+        argv[i + first] = (char *)(uintptr_t)args[i];
     while (slot < MAX_PROCESSES && processes[slot])
         slot++;
     assert_true(slot < MAX_PROCESSES);
@@ -98,11 +114,16 @@ pid_t nbd_spawn(const char *const *args)
     posix_spawn_file_actions_addopen(&actions, 1, nbd_path("log"), O_CREAT | O_WRONLY | O_APPEND,
                                      0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    int err = posix_spawn(&pid, NBD_SERVER, &actions, NULL, argv, environ);
+    int err = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     assert_int_equal(err, 0);
     processes[slot] = pid;
     return pid;
+}
+
+void nbd_stop(pid_t pid)
+{
+    kill(pid, nbd_is_windows() ? SIGINT : SIGTERM);
 }
 
 int nbd_wait(pid_t pid)
@@ -149,7 +170,7 @@ bool nbd_log_has(const char *text)
 
 pid_t nbd_start_image(const char *image, ...)
 {
-    const char *args[MAX_ARGS] = {"--listen", nbd_path("socket")};
+    const char *args[MAX_ARGS] = {"--listen", nbd_is_windows() ? "0" : nbd_path("socket")};
     int n = 2;
     if (fixture_poller()) {
         args[n++] = "--poller";
@@ -176,7 +197,7 @@ void nbd_finish(pid_t pid)
     close(fd);
     close(bystander);
     bystander = -1;
-    kill(pid, SIGTERM);
+    nbd_stop(pid);
     assert_int_equal(nbd_wait(pid), 0);
 
     static uint8_t data[NBD_IMAGE_SIZE];
@@ -194,17 +215,38 @@ int nbd_take_bystander(void)
     return fd;
 }
 
-int nbd_connect(void)
+static int connect_with(int family, const void *address, socklen_t length)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", nbd_path("socket"));
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(family, SOCK_STREAM, 0);
     assert_true(fd >= 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(connect(fd, address, length), 0);
     return fd;
+}
+
+int nbd_connect_tcp(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+    char line[256];
+    unsigned port = 0;
+    FILE *log = fopen(nbd_path("log"), "r");
+    assert_non_null(log);
+    while (fgets(line, sizeof(line), log) && sscanf(line, "listening on 127.0.0.1:%u", &port) != 1)
+        ;
+    fclose(log);
+    address.sin_port = htons((uint16_t)port);
+    return connect_with(AF_INET, &address, sizeof(address));
+}
+
+int nbd_connect(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (nbd_is_windows())
+        return nbd_connect_tcp();
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", nbd_path("socket"));
+    return connect_with(AF_UNIX, &address, sizeof(address));
 }
 
 void nbd_send(int fd, const void *data, size_t size)

@@ -5,6 +5,9 @@
  * the end, nbd_finish() has the bystander and a new client read the whole image, ends the server by SIGTERM and wants
  * exit status 0 (with a leak checker built in, that includes "nothing leaked"), and compares the file.
  *
+ * The server may also be Windows' nbd-server.exe: AIOCTX_NBD_WINE names the Wine that runs it, AIOCTX_NBD_EXE the
+ * program. It listens on TCP then, and is ended by SIGINT, which Wine makes a Ctrl-C of.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AIOCTX_TESTS_NBD_CLIENT_H
@@ -16,6 +19,10 @@
 #include "tests/fixture.h"
 
 enum { NBD_IMAGE_SIZE = 1024 * 1024 };
+
+/* Whether the server is that of Windows; and skip what it can't be asked for. */
+bool nbd_is_windows(void);
+void nbd_not_on_windows(const char *reason);
 
 /* A directory with "image" before the test, and an end to whatever is left after it. */
 int nbd_setup(void **state);
@@ -29,13 +36,15 @@ const char *nbd_path(const char *name);
 extern uint8_t nbd_expected[NBD_IMAGE_SIZE];
 
 /*
- * Start the server, listening on nbd_path("socket"), with more arguments (up to NULL) and then `image`, and wait
+ * Start the server, listening on nbd_path("socket") or on TCP, with more arguments (up to NULL) and then `image`, and wait
  * until it listens. Returns its process id.
  */
 pid_t nbd_start_image(const char *image, ...);
 #define nbd_start(...) nbd_start_image(nbd_path("image"), __VA_ARGS__)
 /* The same without waiting, with all arguments given. Standard output and error go to nbd_path("log"). */
 pid_t nbd_spawn(const char *const *args);
+/* Ask it to end. */
+void nbd_stop(pid_t pid);
 /* The exit status of a process; fails the test after 20 s. */
 int nbd_wait(pid_t pid);
 /* Whether the log has this text; waits for it for a while. */
@@ -51,6 +60,7 @@ int nbd_take_bystander(void);
 
 /* Connections: blocking, and every call fails the test after 20 s of silence. */
 int nbd_connect(void);
+int nbd_connect_tcp(void); /* to the first address on TCP */
 void nbd_send(int fd, const void *data, size_t size);
 void nbd_recv(int fd, void *data, size_t size);
 /* That the server closes it, whatever it sends before. */

@@ -26,7 +26,7 @@ typedef struct Talk {
 static int64_t receive(Talk *talk)
 {
     char text[16];
-    struct iovec iov = {.iov_base = text, .iov_len = sizeof(text)};
+    AioIoVec iov = {.base = text, .len = sizeof(text)};
     return socket_recv(&talk->sock, &iov, 1, INT64_C(1000000000) * PATIENCE_S);
 }
 
