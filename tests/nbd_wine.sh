@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: nbd_wine.sh --build SOURCE BUILD CMAKE-ARGUMENT...  (build nbd-server's tests for this machine)
+# usage: nbd_wine.sh --build SOURCE BUILD CMAKE-ARGUMENT...   (build nbd-server's tests and what else is to run on this machine)
 #        nbd_wine.sh WINE NBD-SERVER.EXE TEST ARGUMENT...    (run one of them against Windows' nbd-server)
 set -eu
 if [ "$1" = --build ]; then
@@ -12,7 +12,8 @@ if [ "$1" = --build ]; then
     # The compiler is this machine's, whatever the one of the build around it is.
     unset CC CFLAGS LDFLAGS
     cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Debug -DAIOCTX_BUILD_BENCH=OFF -DAIOCTX_INSTALL=OFF "$@"
-    exec cmake --build "$build" --parallel 2 --target test_nbd_handshake test_nbd_protocol test_nbd_server
+    exec cmake --build "$build" --parallel 2 --target echo-server \
+        test_nbd_handshake test_nbd_protocol test_nbd_server
 fi
 if [ ! -x "$3" ]; then
     echo "skipped: nbd-server's tests are not built for this machine"
