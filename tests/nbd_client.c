@@ -79,7 +79,8 @@ int nbd_setup(void **state)
 
 int nbd_teardown(void **state)
 {
-    static const char *const files[] = {"image", "socket", "log", "other", "counters"};
+    static const char *const files[] = {"image", "socket",   "log",
+                                        "other", "counters", NBD_WIDE_NAME};
     (void)state;
     if (bystander >= 0)
         close(bystander);

@@ -19,6 +19,9 @@
 #include "tests/fixture.h"
 
 enum { NBD_IMAGE_SIZE = 1024 * 1024 };
+#define NBD_WIDE_NAME                                                                              \
+    "gr\xc3\xb6\xc3\x9f"                                                                           \
+    "e \xe6\x97\xa5" /* a file name that is not ASCII */
 
 /* Whether the server is that of Windows; and skip what it can't be asked for. */
 bool nbd_is_windows(void);

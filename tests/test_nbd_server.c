@@ -297,6 +297,16 @@ static void one_image_is_not_exported_twice_for_writing(void **state)
     nbd_finish(pid);
 }
 
+static void names_of_files_are_utf_8(void **state)
+{
+    const char *path = nbd_path(NBD_WIDE_NAME);
+    (void)state;
+    assert_int_equal(link(nbd_path("image"), path), 0);
+    fixture_setenv("LC_ALL",
+                   "C.UTF-8"); /* Wine takes the encoding of arguments and files from it */
+    nbd_finish(nbd_start_image(path, NULL));
+}
+
 static void other_addresses_than_loopback_need_a_flag(void **state)
 {
     (void)state;
@@ -416,6 +426,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_nbd(living_socket_and_other_files_are_left_alone),
     cmocka_unit_test_nbd(second_writer_is_refused_by_the_lock),
     cmocka_unit_test_nbd(one_image_is_not_exported_twice_for_writing),
+    cmocka_unit_test_nbd(names_of_files_are_utf_8),
     cmocka_unit_test_nbd(other_addresses_than_loopback_need_a_flag),
     cmocka_unit_test_nbd(command_line_errors_are_said),
     cmocka_unit_test_nbd(sigterm_answers_what_is_in_flight),
