@@ -22,9 +22,6 @@
 /* Where locks go that exclude each other, and nobody's data. */
 #define LOCK_OFFSET INT64_C(0x7ffffffffffffffe)
 
-/* In ntdll since its first version. */
-NTSYSAPI NTSTATUS NTAPI NtQueryInformationFile(HANDLE file, PIO_STATUS_BLOCK status, void *facts,
-                                               ULONG size, FILE_INFORMATION_CLASS what);
 #define FILE_ACCESS_INFORMATION ((FILE_INFORMATION_CLASS)8)
 #define FILE_MODE_INFORMATION ((FILE_INFORMATION_CLASS)16)
 #define NO_INTERMEDIATE_BUFFERING 8u
@@ -206,7 +203,7 @@ static int64_t find_extent(AioFileIo *io)
     }
     FILE_ALLOCATED_RANGE_BUFFER asked = {.FileOffset.QuadPart = io->offset,
                                          .Length.QuadPart = end - io->offset};
-    FILE_ALLOCATED_RANGE_BUFFER data;
+    FILE_ALLOCATED_RANGE_BUFFER data = {.FileOffset.QuadPart = 0};
     int64_t n =
         control(file, FSCTL_QUERY_ALLOCATED_RANGES, &asked, sizeof(asked), &data, sizeof(data));
     io->is_hole = n == 0 || (n > 0 && data.FileOffset.QuadPart > io->offset);
