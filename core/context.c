@@ -18,6 +18,7 @@
 
 #include "core/alloc.h"
 #include "core/compiler.h"
+#include "core/error_text.h"
 #include "core/thread_pool.h"
 
 static atomic_uintptr_t last_thread_id;
@@ -309,14 +310,14 @@ static void note_refusal(AioContext *ctx, const char *name, int error)
 {
     const char *before = ctx->pollers_refused ? ctx->pollers_refused : "";
     const char *separator = *before ? "; " : "";
-    int size =
-        snprintf(NULL, 0, "%s%s%s: %s (%d)", before, separator, name, strerror(error), error);
+    int size = snprintf(NULL, 0, "%s%s%s: %s (%d)", before, separator, name, aio__error_text(error),
+                        error);
     char *text = size > 0 ? aio__malloc((size_t)size + 1) : NULL;
     if (!text) {
         return;
     }
-    snprintf(text, (size_t)size + 1, "%s%s%s: %s (%d)", before, separator, name, strerror(error),
-             error);
+    snprintf(text, (size_t)size + 1, "%s%s%s: %s (%d)", before, separator, name,
+             aio__error_text(error), error);
     aio__free(ctx->pollers_refused);
     ctx->pollers_refused = text;
 }
@@ -345,7 +346,7 @@ static bool open_poller(AioContext *ctx, const char *wanted, AioError **errp)
         note_refusal(ctx, (*ops)->name, -error);
     }
     aio_error_set(errp, -error, "No poller opens: %s",
-                  ctx->pollers_refused ? ctx->pollers_refused : strerror(-error));
+                  ctx->pollers_refused ? ctx->pollers_refused : aio__error_text(-error));
     return false;
 }
 
@@ -415,7 +416,8 @@ no_timers:
 no_notifier:
     aio__handlers_destroy(ctx);
 no_handlers:
-    aio_error_set(errp, -error, "Context '%s' can't be made: %s", ctx->name, strerror(-error));
+    aio_error_set(errp, -error, "Context '%s' can't be made: %s", ctx->name,
+                  aio__error_text(-error));
     ctx->poller->ops->close(ctx->poller);
 no_poller:
     aio__mutex_destroy(&ctx->user_lock);

@@ -8,13 +8,13 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "aioctx/error.h"
 #include "aioctx/wait.h"
 #include "core/alloc.h"
 #include "core/context.h"
 #include "core/defer.h"
+#include "core/error_text.h"
 #include "core/file_engine.h"
 #include "core/request.h"
 
@@ -86,7 +86,7 @@ static bool prepare_engine(AioContext *ctx, AioError **errp)
     int error = ctx->engine ? 0 : aio__file_engine_use(ctx, &aio__file_engine_pool);
     if (error) {
         aio_error_set(errp, -error, "Can't set up file I/O for context '%s': %s", ctx->name,
-                      strerror(-error));
+                      aio__error_text(-error));
     }
     return !error;
 }
@@ -106,7 +106,7 @@ AioFile *aio_file_from_handle(AioContext *ctx, AioHandle handle, bool own, AioEr
     int64_t access = aio__file_io_run(&(AioFileIo){.kind = AIO_FILE_IO_PROBE, .handle = handle});
     if (access < 0) {
         aio_error_set(errp, (int)-access, "Can't use handle %lld as a file: %s", (long long)handle,
-                      strerror((int)-access));
+                      aio__error_text((int)-access));
         return NULL;
     }
     AioFile *file = aio__calloc(1, sizeof(*file));
@@ -149,7 +149,7 @@ AioFile *aio_file_open(AioContext *ctx, const char *path, unsigned flags, AioErr
     int error = aio__file_io_open(path, flags, &handle);
     if (error) {
         aio_error_set(errp, -error, "Can't open '%s': %s", path,
-                      error == -EAGAIN ? "it is locked by another user" : strerror(-error));
+                      error == -EAGAIN ? "it is locked by another user" : aio__error_text(-error));
         return NULL;
     }
     AioFile *file = aio_file_from_handle(ctx, handle, true, errp);

@@ -9,12 +9,12 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "aioctx/coroutine.h"
 #include "aioctx/error.h"
 #include "core/alloc.h"
 #include "core/context.h"
+#include "core/error_text.h"
 #include "core/file_engine.h"
 #include "core/request.h"
 
@@ -255,7 +255,7 @@ static AioRequest *submit(AioFile *file, AioFileIo io, unsigned allowed_flags,
     if (error) {
         aio_error_set(errp, -error, "Can't start to %s %lld bytes at offset %lld: %s",
                       name_of(io.kind), (long long)io.length, (long long)io.offset,
-                      strerror(-error));
+                      aio__error_text(-error));
         aio__free(op->more_pieces);
         aio_request_unref(op);
         return NULL;

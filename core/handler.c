@@ -11,10 +11,10 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "core/alloc.h"
 #include "core/context.h"
+#include "core/error_text.h"
 
 #define FIRST_BUCKETS 16
 
@@ -225,7 +225,7 @@ void aio__handler_fail(AioContext *ctx, AioHandler *handler)
     ctx->handlers.unpollable -= is_unpollable(handler);
     handler->state = AIO_HANDLER_FAILED;
     aio_error_set(&error, -code, "Handle %jd can't be watched: %s", (intmax_t)handler->spec.handle,
-                  strerror(-code));
+                  aio__error_text(-code));
     if (handler->spec.ops.error) {
         handler->running++;
         handler->spec.ops.error(handler->spec.opaque, code);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/context.h"
+#include "core/error_text.h"
 #include "core/handler.h"
 
 #define ALL_FLAGS (AIO_HANDLER_EDGE | AIO_HANDLER_EXTERNAL)
@@ -37,7 +38,7 @@ static bool check(AioContext *ctx, AioHandlerSpec *spec, AioError **errp)
     }
     if (error) {
         aio_error_set(errp, -error, "Handle %jd of kind %d can't be watched: %s",
-                      (intmax_t)spec->handle, (int)spec->kind, strerror(-error));
+                      (intmax_t)spec->handle, (int)spec->kind, aio__error_text(-error));
         return false;
     }
     if (spec->flags & ~(unsigned)ALL_FLAGS) {

@@ -11,9 +11,9 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "core/context.h"
+#include "core/error_text.h"
 
 /*
  * One blocking iteration of so many asks the kernel though it has work. Of those that found it by busy-polling fewer do:
@@ -79,7 +79,7 @@ static int ask(AioContext *ctx, int64_t timeout)
     if (found < 0 && found != -EINTR) {
         AioError *error = NULL;
         aio_error_set(&error, -found, "Poller '%s' failed to wait: %s", ctx->poller->ops->name,
-                      strerror(-found));
+                      aio__error_text(-found));
         aio__record_error(ctx, error);
     }
     return found;

@@ -17,9 +17,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "core/context.h"
+#include "core/error_text.h"
 
 static void watch_notifier(AioContext *ctx)
 {
@@ -183,7 +183,7 @@ static void notifier_lost(AioContext *ctx)
     AioError *error = NULL;
     int code = ctx->notify.watch.error;
     aio_error_set(&error, -code, "The wake-up of context '%s' can't be watched: %s", ctx->name,
-                  strerror(-code));
+                  aio__error_text(-code));
     aio__record_error(ctx, error);
     if (code != -EBADF) {
         watch_notifier(

@@ -9,10 +9,10 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "aioctx/error.h"
 #include "core/context.h"
+#include "core/error_text.h"
 #include "core/request.h"
 #include "core/thread_pool.h"
 
@@ -92,7 +92,7 @@ AioRequest *aio_thread_pool_submit(AioThreadPool *pool, AioThreadPoolFunc *func,
     int error = aio__thread_pool_queue(pool, &request->work);
     if (error) {
         aio_error_set(errp, -error, "Can't start the first worker of the thread pool: %s",
-                      strerror(-error));
+                      aio__error_text(-error));
         aio_request_unref(request);
         return NULL;
     }

@@ -11,10 +11,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "core/alloc.h"
 #include "core/context.h"
+#include "core/error_text.h"
 
 #define POLL_MAX_NS 32768
 #define MAX_DRAIN_ROUNDS 1000
@@ -107,7 +107,7 @@ AioThread *aio_thread_start(const AioContextOptions *options, AioError **errp)
     int error = aio__thread_start(&thread->os, thread->ctx->name, run_thread, thread);
     if (error) {
         aio_error_set(errp, -error, "Thread for context '%s' can't be started: %s",
-                      thread->ctx->name, strerror(-error));
+                      thread->ctx->name, aio__error_text(-error));
         goto no_thread;
     }
     wait_until_running(thread);

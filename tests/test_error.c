@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "core/error_text.h"
 #include "tests/fixture.h"
 
 #include <errno.h>
@@ -226,6 +227,21 @@ static void fatal_hook_may_leave(void **state)
     aio_context_unref(ctx);
 }
 
+static void every_value_that_the_library_hands_out_has_words(void **state)
+{
+    (void)state;
+    static const int values[] = {EACCES, EAGAIN, EBADF,  EBUSY,    ECANCELED, EFBIG,  EILSEQ,
+                                 EINVAL, EIO,    EISDIR, EMFILE,   ENOENT,    ENOMEM, ENOSPC,
+                                 ENOSYS, ENXIO,  EPERM,  ENOTSOCK, ENOTSUP,   EPIPE,  ESPIPE};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_null(strstr(aio__error_text(values[i]), "nknown"));
+        for (size_t j = 0; j < i; j++) {
+            assert_string_not_equal(aio__error_text(values[i]), aio__error_text(values[j]));
+        }
+    }
+    assert_non_null(aio__error_text(123456)); /* others are the system's affair */
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(error_has_a_code_and_one_line_of_text),
     cmocka_unit_test(text_of_any_length_is_kept),
@@ -239,5 +255,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fatal_hook_gets_the_text),
     cmocka_unit_test(abort_follows_a_hook_that_returns_and_no_hook),
     cmocka_unit_test(fatal_hook_may_leave),
+    cmocka_unit_test(every_value_that_the_library_hands_out_has_words),
 };
 TEST_MAIN(tests)

@@ -1,0 +1,58 @@
+/*
+ * What an errno value means, in words. strerror(3) need not be safe in threads, and on some systems knows few of
+ * the values that their C library defines; this knows those that the library hands out.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/error_text.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static const struct {
+    int error;
+    const char *text;
+} texts[] = {
+    {EACCES, "Permission denied"},
+    {EAGAIN, "Resource temporarily unavailable"},
+    {EBADF, "Bad file descriptor"},
+    {EBUSY, "Device or resource busy"},
+    {ECANCELED, "Operation canceled"},
+    {ECONNREFUSED, "Connection refused"},
+    {ECONNRESET, "Connection reset by peer"},
+    {EEXIST, "File exists"},
+    {EFAULT, "Bad address"},
+    {EFBIG, "File too large"},
+    {EILSEQ, "Invalid or incomplete multibyte or wide character"},
+    {EINTR, "Interrupted system call"},
+    {EINVAL, "Invalid argument"},
+    {EIO, "Input/output error"},
+    {EISDIR, "Is a directory"},
+    {EMFILE, "Too many open files"},
+    {ENAMETOOLONG, "File name too long"},
+    {ENFILE, "Too many open files in system"},
+    {ENOBUFS, "No buffer space available"},
+    {ENOENT, "No such file or directory"},
+    {ENOMEM, "Cannot allocate memory"},
+    {ENOSPC, "No space left on device"},
+    {ENOSYS, "Function not implemented"},
+    {ENOTSOCK, "Socket operation on non-socket"},
+    {ENOTSUP, "Operation not supported"},
+    {ENXIO, "No such device or address"},
+    {EPERM, "Operation not permitted"},
+    {EPIPE, "Broken pipe"},
+    {EROFS, "Read-only file system"},
+    {ESPIPE, "Illegal seek"},
+    {ETIMEDOUT, "Connection timed out"},
+};
+
+const char *aio__error_text(int error)
+{
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].error == error) {
+            return texts[i].text;
+        }
+    }
+    return strerror(error);
+}
