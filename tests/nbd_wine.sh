@@ -10,7 +10,7 @@ if [ "$1" = --build ]; then
         exit 77
     fi
     # The compiler is this machine's, whatever the one of the build around it is.
-    unset CC CFLAGS LDFLAGS
+    unset CC CFLAGS LDFLAGS CMAKE_TOOLCHAIN_FILE
     cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Debug -DAIOCTX_BUILD_BENCH=OFF -DAIOCTX_INSTALL=OFF "$@"
     exec cmake --build "$build" --parallel 2 --target echo-server \
         test_nbd_handshake test_nbd_protocol test_nbd_server
