@@ -1,7 +1,7 @@
 /*
  * The poller of event handles: WaitForMultipleObjects(), which takes 64 of them.
  *
- * One wait sees, in this order: up to DIRECT_MAX handles of users; the event of all sockets (socket_set.c); the event by
+ * One wait sees, in this order: up to AIO_DIRECT_MAX handles of users; the event of all sockets (socket_set.c); the event by
  * which the thread pool tells about the handles beyond (pool_wait.c); and, for a short time-out, a timer of high resolution. All
  * that is ready is reported by each wait: the one index that the call returns is only the beginning.
  *
@@ -14,13 +14,12 @@
 
 #include "core/alloc.h"
 #include "core/poller.h"
+#include "win32/direct_set.h"
 #include "win32/pool_wait.h"
 #include "win32/socket_set.h"
 #include "win32/time.h"
 
-#define OWN_HANDLES 3
-#define DIRECT_MAX (MAXIMUM_WAIT_OBJECTS - OWN_HANDLES)
-#define NONE DIRECT_MAX /* no index */
+#define NONE AIO_DIRECT_MAX /* no index */
 
 /* Between two looks while a socket waits to be written to: see socket_set.c. */
 #define STALLED_NS 20000000
@@ -36,9 +35,7 @@ extern const AioPollerOps aio__poller_handle;
 
 typedef struct HandlePoller {
     AioPoller poller;
-    AioObject direct[DIRECT_MAX]; /* `own` of their watches is the index */
-    size_t direct_count;
-    size_t first; /* where the next report begins */
+    AioDirectSet direct;
     AioSocketSet sockets;
     AioPoolWaits beyond;
     HANDLE fired; /* owned; auto-reset: one of `beyond` has fired */
@@ -116,31 +113,19 @@ static void handle_close(AioPoller *poller)
 
 static int add_object(HandlePoller *self, AioWatch *watch)
 {
-    AioObject object = {.watch = watch, .handle = (HANDLE)watch->handle};
     DWORD flags;
-    if (!GetHandleInformation(object.handle, &flags)) {
+    if (!GetHandleInformation((HANDLE)watch->handle, &flags)) {
         return -EBADF;
     }
-    object.kind = aio__object_kind(object.handle);
-    if (self->direct_count < DIRECT_MAX) {
-        watch->own = self->direct_count;
-        self->direct[self->direct_count++] = object;
-        return 0;
-    }
-    return aio__pool_waits_add(&self->beyond, watch, object.kind);
-}
-
-static void drop_direct(HandlePoller *self, size_t place)
-{
-    self->direct[place] = self->direct[--self->direct_count];
-    self->direct[place].watch->own = place;
+    AioObjectKind kind = aio__object_kind((HANDLE)watch->handle);
+    return aio__direct_add(&self->direct, watch, kind)
+               ? 0
+               : aio__pool_waits_add(&self->beyond, watch, kind);
 }
 
 static void remove_object(HandlePoller *self, AioWatch *watch)
 {
-    if (watch->own < DIRECT_MAX && self->direct[watch->own].watch == watch) {
-        drop_direct(self, (size_t)watch->own);
-    } else {
+    if (!aio__direct_remove(&self->direct, watch)) {
         aio__pool_waits_remove(&self->beyond, watch);
     }
 }
@@ -194,33 +179,6 @@ static int report_lost(HandlePoller *self, AioList *ready)
     return found;
 }
 
-/* A wait has failed: put those aside that are to blame. */
-static void drop_bad(HandlePoller *self, AioList *ready)
-{
-    for (size_t i = 0; i < self->direct_count;) {
-        AioWatch *watch = self->direct[i].watch;
-        int error = aio__object_blame(&self->direct[i], ready);
-        if (!error) {
-            i++;
-            continue;
-        }
-        drop_direct(self, i);
-        watch->error = error;
-        aio__list_push(&self->lost, &watch->own_node);
-    }
-    aio__pool_waits_drop_bad(&self->beyond, ready, &self->lost);
-}
-
-/* Look at the direct handles in [from, to). */
-static int probe_direct(HandlePoller *self, size_t from, size_t to, AioList *ready)
-{
-    const AioObject *objects[DIRECT_MAX];
-    for (size_t i = from; i < to; i++) {
-        objects[i - from] = &self->direct[i];
-    }
-    return aio__objects_probe(objects, to - from, ready);
-}
-
 /* What can be seen without asking for each handle: sockets, and what the pool told. */
 static int look(HandlePoller *self, AioList *ready)
 {
@@ -232,23 +190,11 @@ static int look(HandlePoller *self, AioList *ready)
     return found + report_lost(self, ready);
 }
 
-/* All the direct handles, beginning at another place than the time before. */
-static int look_at_direct(HandlePoller *self, AioList *ready)
-{
-    size_t first = self->direct_count ? self->first++ % self->direct_count : 0;
-    int tail = probe_direct(self, first, self->direct_count, ready);
-    int head = tail < 0 ? tail : probe_direct(self, 0, first, ready);
-    return head < 0 ? head : tail + head;
-}
-
 /* One call for all. Returns the index of the direct handle that it told of, NONE, or -EBADF. */
 static int sleep_once(HandlePoller *self, int64_t timeout_ns)
 {
     HANDLE handles[MAXIMUM_WAIT_OBJECTS];
-    DWORD n = 0;
-    for (; n < self->direct_count; n++) {
-        handles[n] = self->direct[n].handle;
-    }
+    DWORD n = aio__direct_handles(&self->direct, handles);
     handles[n++] = self->sockets.event;
     handles[n++] = self->fired;
     DWORD timeout_ms = aio__timeout_ms(timeout_ns);
@@ -263,7 +209,8 @@ static int sleep_once(HandlePoller *self, int64_t timeout_ns)
     if (answer == WAIT_FAILED) {
         return -EBADF;
     }
-    return answer - WAIT_OBJECT_0 < self->direct_count ? (int)(answer - WAIT_OBJECT_0) : NONE;
+    answer -= WAIT_OBJECT_0;
+    return answer < self->direct.count ? (int)answer : NONE;
 }
 
 /* Sleep until something may be ready. Returns how many of the direct handles are, or -EBADF. */
@@ -273,11 +220,7 @@ static int wait_for_any(HandlePoller *self, int64_t timeout_ns, AioList *ready)
     if (told < 0 || told == NONE) {
         return told < 0 ? told : 0;
     }
-    size_t index = (size_t)told;
-    aio__object_report(&self->direct[index], ready);
-    /* The call told of the first one: those before it had nothing. */
-    int more = probe_direct(self, index + 1, self->direct_count, ready);
-    return more < 0 ? more : more + 1;
+    return aio__direct_told(&self->direct, (size_t)told, ready);
 }
 
 /* The next sleep may take no longer than this. */
@@ -304,7 +247,7 @@ static int wait_once(HandlePoller *self, int64_t deadline, AioList *ready)
     if (left != 0) {
         aio__pool_waits_arm(&self->beyond);
     }
-    int direct = left ? wait_for_any(self, left, ready) : look_at_direct(self, ready);
+    int direct = left ? wait_for_any(self, left, ready) : aio__direct_look(&self->direct, ready);
     if (direct < 0 || (left && direct == 0)) {
         return direct;
     }
@@ -323,7 +266,8 @@ static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     for (;;) {
         int found = wait_once(self, deadline, ready);
         if (found == -EBADF) {
-            drop_bad(self, ready);
+            aio__direct_drop_bad(&self->direct, ready, &self->lost);
+            aio__pool_waits_drop_bad(&self->beyond, ready, &self->lost);
             found = report_lost(self, ready);
             if (found == 0) {
                 return -EBADF; /* it was none of ours: there is nothing to be done about it */

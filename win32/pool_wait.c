@@ -89,7 +89,8 @@ static bool release(AioPoolWait *self)
 {
     AioPoolWaits *set = self->set;
     SetThreadpoolWait(self->wait, NULL, NULL);
-    WaitForThreadpoolWaitCallbacks(self->wait, TRUE);
+    WaitForThreadpoolWaitCallbacks(self->wait,
+                                   FALSE); /* one that is queued has a signal to tell of */
     CloseThreadpoolWait(self->wait);
     AcquireSRWLockExclusive(&set->lock); /* other callbacks still run */
     aio__node_unlink(&self->fired_node);

@@ -33,7 +33,7 @@ def registered_tests():
 def rows_of_script():
     """The rows of script/test, as its `row NAME` lines define them."""
     path = TOP / "script" / "test"
-    return set(re.findall(r"^row ([a-z]+)", path.read_text(), re.M)) if path.exists() else set()
+    return set(re.findall(r"^row ([a-z0-9]+)", path.read_text(), re.M)) if path.exists() else set()
 
 
 def problems_of_evidence(evidence, tests, rows):
