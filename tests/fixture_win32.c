@@ -45,7 +45,7 @@ static bool connect_pair(SOCKET listener, SOCKET pair[2])
 
 FixturePair fixture_pair(void)
 {
-    SOCKET pair[2];
+    SOCKET pair[2] = {INVALID_SOCKET, INVALID_SOCKET};
     u_long on = 1;
     SOCKET listener = socket(AF_INET, SOCK_STREAM, 0);
     pair[0] = socket(AF_INET, SOCK_STREAM, 0);
