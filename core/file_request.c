@@ -245,6 +245,7 @@ static AioRequest *submit(AioFile *file, AioFileIo io, unsigned allowed_flags,
     if (!check(file, &io, allowed_flags, errp)) {
         return NULL;
     }
+    io.flags |= file->access & AIO_FILE_DIRECT ? AIO_FILE_IO_DIRECT : 0;
     AioFileOp *op = prepare(file, &io, cb, opaque);
     if (!op) {
         aio_error_set(errp, ENOMEM, "No memory to %s %lld bytes at offset %lld", name_of(io.kind),

@@ -83,10 +83,12 @@ typedef enum AioFileIoKind {
 
 /* A flag beside those of AioFileRequestFlags. A read: -EAGAIN rather than wait for the device. */
 #define AIO_FILE_IO_NOWAIT (1u << 16)
+/* Another: the handle goes past the page cache. */
+#define AIO_FILE_IO_DIRECT (1u << 17)
 
 typedef struct AioFileIo {
     AioFileIoKind kind;
-    unsigned flags; /* FUA for writes; NO_HOLE, FAST and FUA for zeroes; NOWAIT for reads */
+    unsigned flags; /* FUA for writes; NO_HOLE, FAST and FUA for zeroes; NOWAIT for reads; DIRECT */
     AioHandle handle;
     const AioIoVec *iov; /* borrowed: until it has been run; of reads and writes */
     int iovcnt;

@@ -67,10 +67,18 @@ void fixture_pair_close(FixturePair *pair)
     pair->a = pair->b = AIO_HANDLE_NONE;
 }
 
+static bool is_socket(AioHandle handle)
+{
+    int type, size = sizeof(type);
+    return getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0;
+}
+
 void fixture_close(AioHandle handle)
 {
-    if (handle != AIO_HANDLE_NONE) {
+    if (is_socket(handle)) {
         closesocket((SOCKET)handle);
+    } else if (handle != AIO_HANDLE_NONE) {
+        CloseHandle((HANDLE)handle);
     }
 }
 
@@ -105,12 +113,6 @@ size_t fixture_fill(AioHandle handle)
 void fixture_shutdown_write(AioHandle handle)
 {
     shutdown((SOCKET)handle, SD_SEND);
-}
-
-static bool is_socket(AioHandle handle)
-{
-    int type, size = sizeof(type);
-    return getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0;
 }
 
 /* Whether one of `count` handles is readable, after a sleep of no more than a millisecond. */

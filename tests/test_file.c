@@ -289,6 +289,25 @@ static void offsets_are_64_bits_wide(AioContext *ctx)
     fixture_file_remove(&name);
 }
 
+static void direct_read_ends_at_an_end_that_is_not_aligned(AioContext *ctx)
+{
+    enum { SIZE = 8192, USED = 5000 };
+    static _Alignas(4096) char in[SIZE];
+    static char out[USED];
+    FixtureFile name = fixture_file(0);
+    file_fill(out, USED, 3);
+    fixture_file_store(&name, out, USED, 0);
+    AioFile *file = aio_file_open(ctx, name.path, AIO_FILE_READ | AIO_FILE_DIRECT, NULL);
+    if (file) {
+        assert_int_equal(file_read(ctx, file, in, SIZE, 0), USED);
+        assert_memory_equal(in, out, USED);
+        assert_int_equal(file_read(ctx, file, in, SIZE, 4096), USED - 4096);
+        assert_int_equal(file_read(ctx, file, in, SIZE, SIZE), 0);
+    }
+    aio_file_close(file);
+    fixture_file_remove(&name);
+}
+
 static void transfers_may_pass_by_the_page_cache(void **state)
 {
     (void)state;
@@ -355,6 +374,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(discard_leaves_size_and_neighbours),
     cmocka_unit_test_home(extents_tell_data_from_holes),
     cmocka_unit_test_home(offsets_are_64_bits_wide),
+    cmocka_unit_test_home(direct_read_ends_at_an_end_that_is_not_aligned),
     cmocka_unit_test(transfers_may_pass_by_the_page_cache),
     cmocka_unit_test(devices_with_blocks_have_a_size),
 };

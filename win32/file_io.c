@@ -17,6 +17,7 @@
 #include <winioctl.h>
 #include <winternl.h>
 
+#define SECTOR 512                     /* the smallest there is */
 #define MAX_TRANSFER ((size_t)1 << 30) /* of one call */
 
 /* Where locks go that exclude each other, and nobody's data. */
@@ -61,6 +62,28 @@ static int64_t finish(Operation *operation, HANDLE file, BOOL done)
                                                               : aio__win32_error(error);
 }
 
+static int64_t size_of(HANDLE file)
+{
+    LARGE_INTEGER size;
+    return GetFileSizeEx(file, &size) ? size.QuadPart : aio__last_error();
+}
+
+/*
+ * Past the cache, whole sectors are transferred, to and from whole ones. The system says so of the first misfit; some of them
+ * don't, so it is said here.
+ */
+static bool is_misaligned(const AioFileIo *io)
+{
+    if (!(io->flags & AIO_FILE_IO_DIRECT)) {
+        return false;
+    }
+    uint64_t bits = (uint64_t)io->offset;
+    for (int i = 0; i < io->iovcnt; i++) {
+        bits |= (uintptr_t)io->iov[i].base | io->iov[i].len;
+    }
+    return bits % SECTOR != 0;
+}
+
 static DWORD size_of_piece(const AioIoVec *piece)
 {
     return (DWORD)(piece->len < MAX_TRANSFER ? piece->len : MAX_TRANSFER);
@@ -82,6 +105,10 @@ static int64_t transfer(HANDLE file, bool write, void *base, DWORD size, int64_t
 static int64_t transfer_pieces(const AioFileIo *io, bool write)
 {
     int64_t total = 0;
+    if (is_misaligned(io)) {
+        /* What is left of a read that met the end is not. */
+        return !write && io->offset >= size_of((HANDLE)io->handle) ? 0 : -EINVAL;
+    }
     for (int i = 0; i < io->iovcnt; i++) {
         DWORD size = size_of_piece(&io->iov[i]);
         if (size == 0) {
@@ -139,12 +166,6 @@ static int punch(HANDLE file, int64_t offset, int64_t length)
         error = control(file, FSCTL_SET_ZERO_DATA, &range, sizeof(range), NULL, 0);
     }
     return error < 0 ? (int)error : 0;
-}
-
-static int64_t size_of(HANDLE file)
-{
-    LARGE_INTEGER size;
-    return GetFileSizeEx(file, &size) ? size.QuadPart : aio__last_error();
 }
 
 static int set_size(HANDLE file, int64_t size)
