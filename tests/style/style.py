@@ -5,6 +5,7 @@ usage: style.py CHECK          run one; exit status 0, 1 (each finding is printe
        style.py --list         the names of all checks
 """
 import argparse
+import errno
 import os
 import re
 import shutil
@@ -186,6 +187,26 @@ def check_quiet():
                 yield f"{name(path)}:{line_of(text, match.start())}: {match.group(1)}()"
 
 
+def check_words():
+    """Each errno value that the library's sources name has words in core/error_text.c."""
+    known = set(re.findall(r"{(E[A-Z0-9]+),", code((TOP / "core/error_text.c").read_text())))
+    known |= {"EWOULDBLOCK", "EOPNOTSUPP"}  # elsewhere other names of values that have theirs
+    for path in files(LIBRARY, ".c", ".h"):
+        text = code(path.read_text())
+        for match in re.finditer(r"(?<=[-(, {=])(E[A-Z0-9]{3,})\b(?! *\()", text):
+            if hasattr(errno, match.group(1)) and match.group(1) not in known:
+                yield f"{name(path)}:{line_of(text, match.start())}: no words for {match.group(1)}"
+
+
+def check_workflow():
+    """The workflow for public CI has each row of script/test, in the same order."""
+    rows = re.findall(r"^row ([a-z0-9]+)", (TOP / "script/test").read_text(), re.M)
+    matrix = re.search(r"^ +row: \[(.*)\]$", (TOP / ".github/workflows/ci.yml").read_text(), re.M)
+    there = re.split(r" *, *", matrix.group(1)) if matrix else []
+    if there != rows:
+        yield f"script/test has {' '.join(rows)}; .github/workflows/ci.yml has {' '.join(there)}"
+
+
 def check_undone():
     """No remark stands for work left undone."""
     for path in files(EVERYTHING, ".c", ".h", ".h.in", ".S", ".cpp") + files(["cmake"], ".cmake", ".in"):
@@ -264,8 +285,8 @@ def report_atomics():
 
 CHECKS = {function.__name__.split("_", 1)[1]: function for function in
           (check_thread, check_names, check_interface, check_headers, check_core, check_systems, check_pollers,
-           check_platform, check_wait, check_quiet, check_undone, check_opening, check_docs,
-           check_format, report_lengths, report_atomics)}
+           check_platform, check_wait, check_quiet, check_words, check_workflow, check_undone,
+           check_opening, check_docs, check_format, report_lengths, report_atomics)}
 
 
 def main():
