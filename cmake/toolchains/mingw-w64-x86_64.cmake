@@ -13,9 +13,9 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 
-# Tests run under Wine where it is installed; the prefix is WINEPREFIX's.
+# Tests run under Wine where it is installed; the prefix is WINEPREFIX's. In the locale C, Wine can't name files beyond ASCII.
 find_program(AIOCTX_WINE NAMES wine64 wine PATHS /usr/lib/wine)
 mark_as_advanced(AIOCTX_WINE)
 if(AIOCTX_WINE)
-  set(CMAKE_CROSSCOMPILING_EMULATOR /usr/bin/env WINEDEBUG=-all ${AIOCTX_WINE})
+  set(CMAKE_CROSSCOMPILING_EMULATOR /usr/bin/env WINEDEBUG=-all LC_ALL=C.UTF-8 ${AIOCTX_WINE})
 endif()
