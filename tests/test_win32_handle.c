@@ -274,6 +274,30 @@ static void any_number_of_handles_is_served(void **state)
     }
 }
 
+/* Before the pool was told to wait for any of them. */
+static void call_that_does_not_block_finds_any_of_many(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    AioContext *ctx = probe_context();
+    Watched *w = calloc(N, sizeof(*w));
+    for (int i = 0; i < N; i++) {
+        watch(&w[i], ctx, auto_event(false));
+    }
+    for (int i = 0; i < N; i += 7) {
+        SetEvent(w[i].handle);
+        assert_true(drive(ctx, false));
+        assert_int_equal(w[i].calls, 1);
+    }
+    assert_false(drive(ctx, false));
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(w[i].calls, i % 7 == 0);
+        close_watched(&w[i]);
+    }
+    free(w);
+    fixture_context_free(ctx);
+}
+
 static void handles_that_are_always_signalled_get_equal_shares(void **state)
 {
     (void)state;
@@ -381,6 +405,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(signal_that_the_pool_took_before_the_handler_was_disabled_is_kept),
     cmocka_unit_test(threads_processes_and_timers_are_watched),
     cmocka_unit_test(any_number_of_handles_is_served),
+    cmocka_unit_test(call_that_does_not_block_finds_any_of_many),
     cmocka_unit_test(handles_that_are_always_signalled_get_equal_shares),
     cmocka_unit_test(one_event_by_two_handles_serves_both),
     cmocka_unit_test(thousand_contexts_leave_no_handle),

@@ -52,6 +52,71 @@ static void socket_that_was_read_once_lets_the_loop_sleep(AioContext *ctx)
     probe_close(&socket);
 }
 
+typedef struct Later {
+    AioHandle handle;
+    struct sockaddr_in address;
+    void (*what)(struct Later *later);
+} Later;
+
+static void do_later(void *opaque)
+{
+    Later *later = opaque;
+    fixture_sleep_ms(50); /* the loop sleeps by then */
+    later->what(later);
+}
+
+static void write_a_byte(Later *later)
+{
+    fixture_write(later->handle, "x", 1);
+}
+
+static void end_the_stream(Later *later)
+{
+    fixture_shutdown_write(later->handle);
+}
+
+static void connect_and_leave(Later *later)
+{
+    SOCKET client = socket(AF_INET, SOCK_STREAM, 0);
+    connect(client, (struct sockaddr *)&later->address, sizeof(later->address));
+    closesocket(client);
+}
+
+/* What the system tells of at once, not when somebody looks next: nothing but the event ends this sleep. */
+static void sleep_ends_by(AioContext *ctx, Later *later, const int *calls)
+{
+    assert_false(drive(ctx, false));
+    FixtureThread *thread = fixture_thread_start(do_later, later);
+    assert_true(drive(ctx, true));
+    assert_int_equal(*calls, 1);
+    fixture_thread_join(thread);
+}
+
+static void sleeping_loop_is_woken_by_data_the_end_and_connections(AioContext *ctx)
+{
+    void (*const events[])(Later *) = {write_a_byte, end_the_stream};
+    for (size_t i = 0; i < 2; i++) {
+        Probe socket;
+        probe_open_reader(&socket, ctx);
+        Later later = {.handle = socket.pair.b, .what = events[i]};
+        sleep_ends_by(ctx, &later, &socket.reads);
+        probe_close(&socket);
+    }
+    AioHandlerOps ops = {.size = sizeof(ops), .read = count};
+    Later later = {.address = {.sin_family = AF_INET}, .what = connect_and_leave};
+    int size = sizeof(later.address), accepted = 0;
+    SOCKET listener = socket(AF_INET, SOCK_STREAM, 0);
+    later.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(listener, (struct sockaddr *)&later.address, size), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&later.address, &size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_true(
+        aio_handler_set(ctx, (AioHandle)listener, AIO_HANDLE_SOCKET, 0, &ops, &accepted, NULL));
+    sleep_ends_by(ctx, &later, &accepted);
+    aio_handler_remove(ctx, (AioHandle)listener, AIO_HANDLE_SOCKET);
+    closesocket(listener);
+}
+
 static void read_one_byte(void *opaque)
 {
     Probe *probe = opaque;
@@ -345,6 +410,7 @@ static void short_timers_are_never_early_and_their_errors_are_shown(AioContext *
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(timer_handle_and_socket_in_one_wait_are_all_served),
     cmocka_unit_test_home(socket_that_was_read_once_lets_the_loop_sleep),
+    cmocka_unit_test_home(sleeping_loop_is_woken_by_data_the_end_and_connections),
     cmocka_unit_test_home(what_a_handler_leaves_is_reported_again),
     cmocka_unit_test_home(socket_is_writable_without_a_send_that_failed),
     cmocka_unit_test_home(full_socket_is_written_to_when_there_is_room_again),
