@@ -39,14 +39,14 @@ program() {
 
 # What the program prints is what README.md says, in the block after it.
 run() {
-    awk '/^```text$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$source/README.md" >"$work/expected"
-    [ -s "$work/expected" ] || fail "README.md does not say what its program prints"
+    awk '/^```text$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$source/README.md" >"$build/expected"
+    [ -s "$build/expected" ] || fail "README.md does not say what its program prints"
     for run_it in "$@"; do
         # Unquoted on purpose: none, or a command with arguments.
         LD_LIBRARY_PATH=$prefix/lib WINEPATH="$prefix/bin" $EMULATOR "$run_it$suffix" >"$run_it.raw" ||
             fail "$run_it ended with status $?"
         tr -d '\r' <"$run_it.raw" >"$run_it.out"
-        diff "$work/expected" "$run_it.out" || fail "$run_it printed something else"
+        diff "$build/expected" "$run_it.out" || fail "$run_it printed something else"
     done
 }
 
