@@ -265,10 +265,7 @@ bool aio__handler_set_brackets(AioContext *ctx, const AioHandlerSpec *spec, AioE
     if (!aio__is_home(ctx)) { /* nobody is yet */
         return change_from_elsewhere(ctx, CHANGE_BRACKETS, spec, NULL, errp);
     }
-    if (atomic_load_explicit(&ctx->handlers.changed, memory_order_relaxed)) {
-        aio__handlers_apply_changes(ctx);
-    }
-    AioHandler *handler = aio__handler_find(&ctx->handlers, spec->handle, spec->kind);
+    AioHandler *handler = aio__handler_at_home(ctx, spec->handle, spec->kind);
     if (handler) {
         set_brackets(handler, spec);
     }

@@ -60,6 +60,11 @@ static inline AioWatch *aio__watch_of_ready(AioNode *node)
     return AIO_CONTAINER_OF(node, AioWatch, ready_node);
 }
 
+static inline AioWatch *aio__watch_of_own(AioNode *node)
+{
+    return AIO_CONTAINER_OF(node, AioWatch, own_node);
+}
+
 /* Mark a watch as found ready: fresh facts replace old ones, and its place in the list is kept. */
 static inline void aio__watch_set_ready(AioWatch *watch, unsigned ready, AioList *list)
 {

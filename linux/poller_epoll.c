@@ -41,11 +41,6 @@ static EpollPoller *epoll_poller(AioPoller *poller)
     return (EpollPoller *)(void *)poller;
 }
 
-static AioWatch *watch_of_own(AioNode *node)
-{
-    return AIO_CONTAINER_OF(node, AioWatch, own_node);
-}
-
 static int epoll_open(AioPoller **poller)
 {
     EpollPoller *self = aio__calloc(1, sizeof(*self));
@@ -207,7 +202,7 @@ static int report_own(EpollPoller *self, AioList *ready)
     AioNode *node;
     AioNode *next;
     for (node = aio__list_first(&self->always); node; node = next) {
-        AioWatch *watch = watch_of_own(node);
+        AioWatch *watch = aio__watch_of_own(node);
         next = aio__list_next(&self->always, node);
         if (fcntl((int)watch->handle, F_GETFD) < 0) {
             fail(self, watch, -errno); /* nobody else would notice that it was closed */
@@ -217,7 +212,7 @@ static int report_own(EpollPoller *self, AioList *ready)
         found++;
     }
     while ((node = aio__list_pop(&self->failed))) {
-        aio__watch_set_ready(watch_of_own(node), AIO_WATCH_FAILED, ready);
+        aio__watch_set_ready(aio__watch_of_own(node), AIO_WATCH_FAILED, ready);
         found++;
     }
     return found;

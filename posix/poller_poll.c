@@ -29,11 +29,6 @@ static PollPoller *poll_poller(AioPoller *poller)
     return (PollPoller *)(void *)poller;
 }
 
-static AioWatch *watch_of_own(AioNode *node)
-{
-    return AIO_CONTAINER_OF(node, AioWatch, own_node);
-}
-
 static int poll_open(AioPoller **poller)
 {
     PollPoller *self = aio__calloc(1, sizeof(*self));
@@ -96,7 +91,7 @@ static int report_lost(PollPoller *self, AioList *ready)
     AioNode *node;
     int found = 0;
     while ((node = aio__list_pop(&self->lost))) {
-        AioWatch *watch = watch_of_own(node);
+        AioWatch *watch = aio__watch_of_own(node);
         watch->wanted = 0;
         aio__watch_set_ready(watch, AIO_WATCH_FAILED, ready);
         found++;
@@ -133,7 +128,7 @@ static int poll_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     report(self, 0, first, ready);
     for (AioNode *node = aio__list_first(&self->lost); node;
          node = aio__list_next(&self->lost, node)) {
-        aio__poll_set_remove(&self->set, watch_of_own(node));
+        aio__poll_set_remove(&self->set, aio__watch_of_own(node));
     }
     report_lost(self, ready);
     return lost + found;

@@ -49,11 +49,6 @@ static HandlePoller *handle_poller(AioPoller *poller)
     return (HandlePoller *)(void *)poller;
 }
 
-static AioWatch *watch_of_own(AioNode *node)
-{
-    return AIO_CONTAINER_OF(node, AioWatch, own_node);
-}
-
 static void set_fired(void *event)
 {
     SetEvent(event);
@@ -166,7 +161,7 @@ static int report_lost(HandlePoller *self, AioList *ready)
     AioNode *node;
     int found = 0;
     while ((node = aio__list_pop(&self->lost))) {
-        AioWatch *watch = watch_of_own(node);
+        AioWatch *watch = aio__watch_of_own(node);
         unsigned facts = watch->ready;
         if (watch->error) {
             watch->state = AIO_WATCH_IDLE;

@@ -182,7 +182,7 @@ int aio__sockets_look(AioSocketSet *set, AioList *ready, AioList *lost)
     size_t first = set->first++ % set->count;
     int found = report(set, first, set->count, ready, lost) + report(set, 0, first, ready, lost);
     for (AioNode *node = aio__list_first(lost); node; node = aio__list_next(lost, node)) {
-        AioWatch *watch = AIO_CONTAINER_OF(node, AioWatch, own_node);
+        AioWatch *watch = aio__watch_of_own(node);
         if (watch->state == AIO_WATCH_ARMED) {
             drop(set, watch);
         }
