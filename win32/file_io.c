@@ -255,8 +255,7 @@ static int64_t probe(AioHandle handle)
 {
     HANDLE file = (HANDLE)handle;
     BY_HANDLE_FILE_INFORMATION facts;
-    DWORD flags;
-    if (handle <= 0 || !GetHandleInformation(file, &flags)) {
+    if (handle <= 0 || !aio__is_open(file)) {
         return -EBADF;
     }
     if (GetFileType(file) != FILE_TYPE_DISK) {

@@ -1,6 +1,7 @@
 /*
- * The kind of a handle, by the name of its type and, of an event, by the way it resets. Asked once, when it is
- * registered. What can't be found out counts as consumed by a wait: then a signal may be told twice, but never lost.
+ * The kind of a handle, by the name of its type and, of an event, by the way it resets. Asked when it is
+ * registered, and again when the poller takes it in, which may be later and another handle of that number. What can't
+ * be found out counts as consumed by a wait: then a signal may be told twice, but never lost.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,26 +26,35 @@ static bool is_named(const UNICODE_STRING *name, const wchar_t *wanted)
     return name->Length == size && memcmp(name->Buffer, wanted, size) == 0;
 }
 
-AioObjectKind aio__object_kind(HANDLE handle)
+static bool resets_by_hand(HANDLE event)
+{
+    EventFacts facts;
+    return NtQueryEvent(event, 0, &facts, sizeof(facts), NULL) >= 0 && facts.type == 0;
+}
+
+int aio__object_identify(AioHandle handle, AioObjectKind *kind)
 {
     struct {
         PUBLIC_OBJECT_TYPE_INFORMATION info;
         wchar_t name[64];
     } type;
     memset(&type, 0, sizeof(type));
-    if (NtQueryObject(handle, ObjectTypeInformation, &type, sizeof(type), NULL) < 0) {
-        return AIO_OBJECT_CONSUMED;
+    if (handle <= 0 || !aio__is_open((HANDLE)handle)) {
+        return -EBADF;
+    }
+    *kind = AIO_OBJECT_CONSUMED;
+    if (NtQueryObject((HANDLE)handle, ObjectTypeInformation, &type, sizeof(type), NULL) < 0) {
+        return 0;
     }
     const UNICODE_STRING *name = &type.info.TypeName;
-    if (is_named(name, L"Event")) {
-        EventFacts facts;
-        bool by_hand = NtQueryEvent(handle, 0, &facts, sizeof(facts), NULL) >= 0 && facts.type == 0;
-        return by_hand ? AIO_OBJECT_LASTING : AIO_OBJECT_CONSUMED;
+    if (is_named(name, L"Mutant")) {
+        return -ENOTSUP;
     }
-    if (is_named(name, L"Process") || is_named(name, L"Thread") || is_named(name, L"Job")) {
-        return AIO_OBJECT_LASTING;
+    if (is_named(name, L"Process") || is_named(name, L"Thread") || is_named(name, L"Job") ||
+        (is_named(name, L"Event") && resets_by_hand((HANDLE)handle))) {
+        *kind = AIO_OBJECT_LASTING;
     }
-    return is_named(name, L"Mutant") ? AIO_OBJECT_MUTEX : AIO_OBJECT_CONSUMED;
+    return 0;
 }
 
 void aio__object_report(const AioObject *object, AioList *ready)
@@ -84,12 +94,11 @@ int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *r
 
 int aio__object_blame(const AioObject *object, AioList *ready)
 {
-    DWORD flags;
     DWORD answer = WaitForSingleObject(object->handle, 0);
     if (answer == WAIT_FAILED) {
         /* "Invalid" is also what is there, but of another kind. */
         int error = aio__last_error();
-        return error == -EBADF && GetHandleInformation(object->handle, &flags) ? -ENOTSUP : error;
+        return error == -EBADF && aio__is_open(object->handle) ? -ENOTSUP : error;
     }
     if (answer == WAIT_OBJECT_0) {
         aio__object_report(object, ready);

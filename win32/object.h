@@ -12,11 +12,10 @@
 typedef enum AioObjectKind {
     AIO_OBJECT_CONSUMED, /* a wait takes the signal: auto-reset events, semaphores; and what nobody knows */
     AIO_OBJECT_LASTING, /* it stays signalled: manual-reset events, processes, threads */
-    AIO_OBJECT_MUTEX,   /* a wait makes it the waiting thread's */
 } AioObjectKind;
 
-/* The kind of an open handle. */
-AioObjectKind aio__object_kind(HANDLE handle);
+/* What a handle is. 0, -EBADF for what is none, -ENOTSUP for a mutex, which a wait would make the waiting thread's. */
+int aio__object_identify(AioHandle handle, AioObjectKind *kind);
 
 /* A handle that somebody waits for. */
 typedef struct AioObject {

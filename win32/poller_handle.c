@@ -108,14 +108,12 @@ static void handle_close(AioPoller *poller)
 
 static int add_object(HandlePoller *self, AioWatch *watch)
 {
-    DWORD flags;
-    if (!GetHandleInformation((HANDLE)watch->handle, &flags)) {
-        return -EBADF;
+    AioObjectKind kind;
+    int error = aio__object_identify(watch->handle, &kind);
+    if (error || aio__direct_add(&self->direct, watch, kind)) {
+        return error;
     }
-    AioObjectKind kind = aio__object_kind((HANDLE)watch->handle);
-    return aio__direct_add(&self->direct, watch, kind)
-               ? 0
-               : aio__pool_waits_add(&self->beyond, watch, kind);
+    return aio__pool_waits_add(&self->beyond, watch, kind);
 }
 
 static void remove_object(HandlePoller *self, AioWatch *watch)

@@ -68,8 +68,7 @@ static void drop(AioSocketSet *set, AioWatch *watch)
 /* Windows says "no socket" also of what is nothing at all. */
 static int no_socket(AioHandle handle)
 {
-    DWORD flags;
-    return GetHandleInformation((HANDLE)handle, &flags) ? -ENOTSOCK : -EBADF;
+    return aio__is_open((HANDLE)handle) ? -ENOTSOCK : -EBADF;
 }
 
 static int associate(AioSocketSet *set, AioWatch *watch, unsigned wanted)

@@ -15,10 +15,18 @@
 
 #include <windows.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The negative errno value for an error of Windows or of Windows sockets. Never 0. */
 int aio__win32_error(DWORD error);
+
+/* Whether it is a handle at all. */
+static inline bool aio__is_open(HANDLE handle)
+{
+    DWORD flags;
+    return GetHandleInformation(handle, &flags);
+}
 
 /* That for GetLastError(). */
 static inline int aio__last_error(void)
