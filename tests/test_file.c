@@ -342,7 +342,7 @@ static void devices_with_blocks_have_a_size(void **state)
     (void)state;
     const char *device = fixture_block_device();
     if (!device) {
-        fixture_skip("there is no device that may be read");
+        fixture_skip("no device with blocks may be read here");
     }
     char sector[512];
     AioFileExtent extent;

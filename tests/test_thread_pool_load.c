@@ -126,7 +126,7 @@ static void pools_take_no_descriptors(void **state)
     if (!fixture_limit_handles(none + each * N + 100)) {
         aio_context_unref(contexts[0]);
         free(contexts);
-        fixture_skip("the limit of open files is too low");
+        fixture_skip("the open handles of a process can't be limited to what this needs");
     }
     for (int i = 0; i < N; i++) {
         if (i > 0) {
