@@ -8,11 +8,8 @@
 #define _FILE_OFFSET_BITS 64
 #include "tests/file_fault.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -26,54 +23,11 @@
 #define REAL(name) __real_##name
 #endif
 
-/* Changed only while nobody makes the call. */
-typedef struct Plan {
-    unsigned first; /* 0: none */
-    unsigned count;
-    int error;
-    atomic_uint calls;
-} Plan;
-
-static Plan plans[FILE_FAULTS];
-static atomic_uint failures;
-
-void file_fault(FileFault call, unsigned n, unsigned count, int error)
-{
-    plans[call].first = atomic_load(&plans[call].calls) + n;
-    plans[call].count = count;
-    plans[call].error = error;
-}
-
-unsigned file_fault_reset(void)
-{
-    for (int i = 0; i < FILE_FAULTS; i++) {
-        plans[i].first = 0;
-        atomic_store(&plans[i].calls, 0);
-    }
-    return atomic_exchange(&failures, 0);
-}
-
-unsigned file_fault_calls(FileFault call)
-{
-    return atomic_load(&plans[call].calls);
-}
-
-/* Whether this call is one of those chosen. */
-static bool chosen(FileFault call)
-{
-    Plan *plan = &plans[call];
-    unsigned n = atomic_fetch_add(&plan->calls, 1) + 1;
-    if (plan->first == 0 || n < plan->first || n - plan->first >= plan->count) {
-        return false;
-    }
-    atomic_fetch_add(&failures, 1);
-    errno = plan->error;
-    return true;
-}
+_Static_assert((int)FILE_FAULTS <= (int)FAULT_KINDS_MAX, "there is a plan for each");
 
 static bool fails(FileFault call)
 {
-    return chosen(call) && plans[call].error != FILE_FAULT_SHORT;
+    return fault_strikes(call) && fault_error(call) != FAULT_SHORT;
 }
 
 /* The one byte that a transfer is cut to: the first of the first piece, none of which is empty. */
@@ -88,10 +42,10 @@ static struct iovec first_byte(const struct iovec *iov)
     ssize_t WRAP(name)(int fd, const struct iovec *iov, int count, int64_t offset)                 \
     {                                                                                              \
         struct iovec byte = first_byte(iov);                                                       \
-        if (!chosen(call)) {                                                                       \
+        if (!fault_strikes(call)) {                                                                \
             return REAL(name)(fd, iov, count, offset);                                             \
         }                                                                                          \
-        return plans[call].error ? -1 : REAL(name)(fd, &byte, 1, offset);                          \
+        return fault_error(call) ? -1 : REAL(name)(fd, &byte, 1, offset);                          \
     }
 
 #define REPLACE(call, result, wrap, real, parameters, arguments)                                   \
@@ -142,7 +96,7 @@ int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attributes, void 
 int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*start)(void *),
                           void *arg)
 {
-    return fails(FILE_FAULT_THREAD) ? plans[FILE_FAULT_THREAD].error
+    return fails(FILE_FAULT_THREAD) ? fault_error(FILE_FAULT_THREAD)
                                     : __real_pthread_create(id, attributes, start, arg);
 }
 
@@ -160,8 +114,8 @@ long __wrap_syscall(long number, ...)
     if (number == SYS_preadv2 || number == SYS_pwritev2) {
         FileFault call = number == SYS_preadv2 ? FILE_FAULT_READ_NOWAIT : FILE_FAULT_WRITE_DURABLE;
         struct iovec byte = first_byte((const struct iovec *)(uintptr_t)arg[1]);
-        if (chosen(call)) {
-            if (plans[call].error) {
+        if (fault_strikes(call)) {
+            if (fault_error(call)) {
                 return -1;
             }
             arg[1] = (long)(uintptr_t)&byte;

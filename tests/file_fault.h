@@ -7,6 +7,8 @@
 #ifndef AIOCTX_TESTS_FILE_FAULT_H
 #define AIOCTX_TESTS_FILE_FAULT_H
 
+#include "tests/fault_plan.h"
+
 typedef enum FileFault {
     FILE_FAULT_OPEN,
     FILE_FAULT_READ,          /* preadv */
@@ -22,20 +24,5 @@ typedef enum FileFault {
     FILE_FAULT_THREAD,  /* pthread_create */
     FILE_FAULTS,
 } FileFault;
-
-/* In the place of an error: a transfer moves one byte. */
-#define FILE_FAULT_SHORT 0
-
-/* For as many calls as are made. */
-#define FILE_FAULT_ALWAYS 1000000u
-
-/* Have `count` calls fail with `error`, from the n-th on (1: the next). While nothing is in flight. */
-void file_fault(FileFault call, unsigned n, unsigned count, int error);
-
-/* Nothing is armed, and counting begins anew. Returns how many calls failed, or were cut. */
-unsigned file_fault_reset(void);
-
-/* How often it was called since then. */
-unsigned file_fault_calls(FileFault call);
 
 #endif

@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include "tests/system_fault.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,38 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What is to happen to a call. Changed only while nobody makes one. */
-typedef struct Plan {
-    unsigned from; /* the number of the first that fails; 0: none */
-    int error;
-    bool lasting;
-    atomic_uint count;
-} Plan;
+_Static_assert((int)FAULT_CALLS <= (int)FAULT_KINDS_MAX, "there is a plan for each");
 
-static Plan plans[FAULT_CALLS];
-static atomic_uint failures;
 static atomic_uint paused;
-
-void fault_arm(FaultCall call, unsigned n, int error, bool lasting)
-{
-    plans[call].from = atomic_load(&plans[call].count) + n;
-    plans[call].error = error;
-    plans[call].lasting = lasting;
-}
-
-unsigned fault_reset(void)
-{
-    for (int i = 0; i < FAULT_CALLS; i++) {
-        plans[i].from = 0;
-        atomic_store(&plans[i].count, 0);
-    }
-    return atomic_exchange(&failures, 0);
-}
-
-unsigned fault_count(FaultCall call)
-{
-    return atomic_load(&plans[call].count);
-}
 
 void fault_pause(void)
 {
@@ -63,17 +33,7 @@ void fault_resume(void)
 
 static bool fails(FaultCall call)
 {
-    Plan *plan = &plans[call];
-    if (atomic_load(&paused) > 0) {
-        return false;
-    }
-    unsigned n = atomic_fetch_add(&plan->count, 1) + 1;
-    if (plan->from == 0 || n < plan->from || (n > plan->from && !plan->lasting)) {
-        return false;
-    }
-    atomic_fetch_add(&failures, 1);
-    errno = plan->error;
-    return true;
+    return atomic_load(&paused) == 0 && fault_strikes(call);
 }
 
 #define REPLACE(call, result, name, parameters, arguments)                                         \

@@ -10,7 +10,7 @@
 #ifndef AIOCTX_TESTS_SYSTEM_FAULT_H
 #define AIOCTX_TESTS_SYSTEM_FAULT_H
 
-#include <stdbool.h>
+#include "tests/fault_plan.h"
 
 typedef enum FaultCall {
     FAULT_EPOLL_CREATE1,
@@ -26,15 +26,6 @@ typedef enum FaultCall {
     FAULT_FCNTL,
     FAULT_CALLS,
 } FaultCall;
-
-/* Fail the n-th `call` from now on with `error`; with `lasting` all later ones, too. Several calls may be armed. */
-void fault_arm(FaultCall call, unsigned n, int error, bool lasting);
-
-/* Nothing is armed, and counting begins anew. Returns how many calls failed before. */
-unsigned fault_reset(void);
-
-/* Calls since fault_reset(), those that failed included. */
-unsigned fault_count(FaultCall call);
 
 /* What comes in between is the test's own. */
 void fault_pause(void);

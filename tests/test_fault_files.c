@@ -29,13 +29,13 @@ static Bench bench_open(void)
     file_fill(data, SIZE, 1);
     fixture_file_store(&bench.name, data, SIZE, 0);
     bench.file = file_open_ok(bench.ctx, bench.name.path, RW);
-    file_fault_reset();
+    fault_reset();
     return bench;
 }
 
 static void bench_close(Bench *bench)
 {
-    file_fault_reset();
+    fault_reset();
     aio_file_close(bench->file);
     fixture_file_remove(&bench->name);
     fixture_context_free(bench->ctx);
@@ -71,16 +71,16 @@ static void refused_open_is_told_and_leaves_nothing(void **state)
     unsigned handles = fixture_open_handles();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         AioError *error = NULL;
-        file_fault(faults[i].call, 1, 1, faults[i].error);
+        fault_arm(faults[i].call, 1, 1, faults[i].error);
         assert_null(aio_file_open(bench.ctx, bench.name.path, faults[i].flags, &error));
-        assert_int_equal(file_fault_reset(), 1);
+        assert_int_equal(fault_reset(), 1);
         assert_int_equal(aio_error_code(error), faults[i].code);
         assert_non_null(strstr(aio_error_message(error), bench.name.path));
         assert_non_null(strstr(aio_error_message(error), faults[i].text));
         aio_error_free(error);
         assert_int_equal(fixture_open_handles(), handles);
     }
-    file_fault(FILE_FAULT_OPEN, 1, 5, EINTR);
+    fault_arm(FILE_FAULT_OPEN, 1, 5, EINTR);
     aio_file_close(file_open_ok(bench.ctx, bench.name.path, RW)); /* tried again */
     bench_close(&bench);
 }
@@ -88,13 +88,13 @@ static void refused_open_is_told_and_leaves_nothing(void **state)
 static void reads_get_over_interruptions_and_short_results(void **state)
 {
     (void)state;
-    static const int faults[] = {EINTR, EAGAIN, FILE_FAULT_SHORT};
+    static const int faults[] = {EINTR, EAGAIN, FAULT_SHORT};
     Bench bench = bench_open();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        file_fault(FILE_FAULT_READ, 1, 7, faults[i]);
+        fault_arm(FILE_FAULT_READ, 1, 7, faults[i]);
         assert_int_equal(read_all(&bench), SIZE);
         assert_memory_equal(buffer, data, SIZE);
-        assert_int_equal(file_fault_reset(), 7);
+        assert_int_equal(fault_reset(), 7);
     }
     bench_close(&bench);
 }
@@ -108,13 +108,13 @@ static void read_that_fails_halfway_is_an_error(void **state)
         pieces[i] = (AioIoVec){.base = buffer + i * 50, .len = 50};
     }
     for (unsigned n = 1; n <= 2; n++) {
-        file_fault(FILE_FAULT_READ, n, 1, EIO);
+        fault_arm(FILE_FAULT_READ, n, 1, EIO);
         assert_int_equal(file_readv(bench.ctx, bench.file, pieces, 2000, 0), -EIO);
-        assert_int_equal(file_fault_reset(), 1);
+        assert_int_equal(fault_reset(), 1);
     }
-    file_fault(FILE_FAULT_READ, 1, FILE_FAULT_ALWAYS, EAGAIN);
+    fault_arm(FILE_FAULT_READ, 1, FAULT_ALWAYS, EAGAIN);
     assert_int_equal(read_all(&bench), -EAGAIN); /* it does not try for ever */
-    assert_in_range(file_fault_reset(), 2, 1000);
+    assert_in_range(fault_reset(), 2, 1000);
     assert_int_equal(read_all(&bench), SIZE);
     bench_close(&bench);
 }
@@ -123,21 +123,21 @@ static void read_that_fails_halfway_is_an_error(void **state)
 static void refused_read_at_home_is_left_to_a_worker(void **state)
 {
     (void)state;
-    static const int faults[] = {EAGAIN, EINTR, ENOSYS, EOPNOTSUPP, EIO, FILE_FAULT_SHORT};
+    static const int faults[] = {EAGAIN, EINTR, ENOSYS, EOPNOTSUPP, EIO, FAULT_SHORT};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         Bench bench = bench_open();
         for (unsigned round = 0; round < 3; round++) {
             memset(buffer, 0, 100);
-            file_fault(FILE_FAULT_READ_NOWAIT, 1, 1, faults[i]);
+            fault_arm(FILE_FAULT_READ_NOWAIT, 1, 1, faults[i]);
             assert_int_equal(file_read(bench.ctx, bench.file, buffer, 100, 50), 100);
             assert_memory_equal(buffer, data + 50, 100);
         }
         bool never_again = faults[i] == ENOSYS || faults[i] == EOPNOTSUPP;
         if (never_again) {
-            assert_int_equal(file_fault_calls(FILE_FAULT_READ_NOWAIT), 1);
+            assert_int_equal(fault_count(FILE_FAULT_READ_NOWAIT), 1);
         }
-        file_fault(FILE_FAULT_READ_NOWAIT, 1, 1, EIO);
-        file_fault(FILE_FAULT_READ, 1, 1, EIO);
+        fault_arm(FILE_FAULT_READ_NOWAIT, 1, 1, EIO);
+        fault_arm(FILE_FAULT_READ, 1, 1, EIO);
         assert_int_equal(file_read(bench.ctx, bench.file, buffer, 100, 50), -EIO);
         bench_close(&bench);
     }
@@ -146,16 +146,16 @@ static void refused_read_at_home_is_left_to_a_worker(void **state)
 static void writes_get_over_interruptions_and_short_results(void **state)
 {
     (void)state;
-    static const int faults[] = {EINTR, EAGAIN, FILE_FAULT_SHORT};
+    static const int faults[] = {EINTR, EAGAIN, FAULT_SHORT};
     static const FileFault calls[] = {FILE_FAULT_WRITE, FILE_FAULT_WRITE_DURABLE};
     Bench bench = bench_open();
     for (unsigned durable = 0; durable < 2; durable++) {
         for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
             file_fill(data, SIZE, 2 + (unsigned)i + 10 * durable);
-            file_fault(calls[durable], 1, 7, faults[i]);
+            fault_arm(calls[durable], 1, 7, faults[i]);
             assert_int_equal(
                 file_write(bench.ctx, bench.file, data, SIZE, 0, durable ? AIO_FILE_FUA : 0), SIZE);
-            assert_int_equal(file_fault_reset(), 7);
+            assert_int_equal(fault_reset(), 7);
             assert_int_equal(read_all(&bench), SIZE);
             assert_memory_equal(buffer, data, SIZE);
         }
@@ -171,11 +171,11 @@ static void write_that_fails_is_an_error(void **state)
     Bench bench = bench_open();
     for (unsigned durable = 0; durable < 2; durable++) {
         for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-            file_fault(calls[durable], 1, 1, faults[i]);
+            fault_arm(calls[durable], 1, 1, faults[i]);
             assert_int_equal(
                 file_write(bench.ctx, bench.file, data, SIZE, 0, durable ? AIO_FILE_FUA : 0),
                 -faults[i]);
-            assert_int_equal(file_fault_reset(), 1);
+            assert_int_equal(fault_reset(), 1);
         }
     }
     bench_close(&bench);
@@ -187,14 +187,14 @@ static void durable_write_is_followed_by_a_flush_where_the_system_has_none(void 
     static const int faults[] = {ENOSYS, EOPNOTSUPP};
     Bench bench = bench_open();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        file_fault(FILE_FAULT_WRITE_DURABLE, 1, FILE_FAULT_ALWAYS, faults[i]);
+        fault_arm(FILE_FAULT_WRITE_DURABLE, 1, FAULT_ALWAYS, faults[i]);
         assert_int_equal(file_write(bench.ctx, bench.file, data, 10, 0, AIO_FILE_FUA), 10);
-        assert_int_equal(file_fault_calls(FILE_FAULT_FDATASYNC), 1);
-        file_fault(FILE_FAULT_FDATASYNC, 1, 1, EIO);
+        assert_int_equal(fault_count(FILE_FAULT_FDATASYNC), 1);
+        fault_arm(FILE_FAULT_FDATASYNC, 1, 1, EIO);
         assert_int_equal(file_write(bench.ctx, bench.file, data, 10, 0, AIO_FILE_FUA), -EIO);
-        file_fault(FILE_FAULT_WRITE, 1, 1, ENOSPC);
+        fault_arm(FILE_FAULT_WRITE, 1, 1, ENOSPC);
         assert_int_equal(file_write(bench.ctx, bench.file, data, 10, 0, AIO_FILE_FUA), -ENOSPC);
-        file_fault_reset();
+        fault_reset();
     }
     bench_close(&bench);
 }
@@ -216,14 +216,14 @@ static void failed_flush_is_told_and_not_repeated(void **state)
     Bench bench = bench_open();
     for (int c = 0; c < 2; c++) {
         for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-            file_fault(calls[c], 1, 1, faults[i]);
+            fault_arm(calls[c], 1, 1, faults[i]);
             assert_int_equal(sync_file(&bench, calls[c]), -faults[i]);
-            assert_int_equal(file_fault_calls(calls[c]), 1);
-            file_fault_reset();
+            assert_int_equal(fault_count(calls[c]), 1);
+            fault_reset();
         }
-        file_fault(calls[c], 1, 3, EINTR);
+        fault_arm(calls[c], 1, 3, EINTR);
         assert_int_equal(sync_file(&bench, calls[c]), 0);
-        assert_int_equal(file_fault_reset(), 3);
+        assert_int_equal(fault_reset(), 3);
     }
     bench_close(&bench);
 }
@@ -238,10 +238,10 @@ static void discard_is_refused_where_the_system_cannot(void **state)
                                     {EPERM, -EPERM}};
     Bench bench = bench_open();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        file_fault(FILE_FAULT_ALLOCATE, 1, FILE_FAULT_ALWAYS, faults[i][0]);
+        fault_arm(FILE_FAULT_ALLOCATE, 1, FAULT_ALWAYS, faults[i][0]);
         assert_int_equal(file_discard(bench.ctx, bench.file, 0, SIZE), faults[i][1]);
     }
-    file_fault_reset();
+    fault_reset();
     assert_int_equal(read_all(&bench), SIZE);
     assert_memory_equal(buffer, data, SIZE);
     bench_close(&bench);
@@ -255,18 +255,18 @@ static void zeroes_are_written_where_the_system_has_no_quick_way(void **state)
     Bench bench = bench_open();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         fixture_file_store(&bench.name, data, SIZE, 0);
-        file_fault(FILE_FAULT_ALLOCATE, 1, FILE_FAULT_ALWAYS, faults[i]);
-        file_fault(FILE_FAULT_WRITE, 1, 3, FILE_FAULT_SHORT);
+        fault_arm(FILE_FAULT_ALLOCATE, 1, FAULT_ALWAYS, faults[i]);
+        fault_arm(FILE_FAULT_WRITE, 1, 3, FAULT_SHORT);
         assert_int_equal(file_zero(bench.ctx, bench.file, 0, SIZE, AIO_FILE_FAST), -ENOTSUP);
         assert_int_equal(file_zero(bench.ctx, bench.file, 10, SIZE - 20, flags[i]), 0);
-        file_fault_reset();
+        fault_reset();
         assert_int_equal(read_all(&bench), SIZE);
         assert_memory_equal(buffer, data, 10);
         assert_true(file_all_zero(buffer + 10, SIZE - 20));
         assert_memory_equal(buffer + SIZE - 10, data + SIZE - 10, 10);
     }
     /* Only the first of two quick ways is missing. */
-    file_fault(FILE_FAULT_ALLOCATE, 1, 1, EOPNOTSUPP);
+    fault_arm(FILE_FAULT_ALLOCATE, 1, 1, EOPNOTSUPP);
     int64_t ret = file_zero(bench.ctx, bench.file, 0, SIZE, AIO_FILE_FAST);
     assert_true(ret == 0 || ret == -ENOTSUP);
     bench_close(&bench);
@@ -276,15 +276,15 @@ static void zeroes_that_fail_are_an_error(void **state)
 {
     (void)state;
     Bench bench = bench_open();
-    file_fault(FILE_FAULT_ALLOCATE, 1, 1, ENOSPC);
+    fault_arm(FILE_FAULT_ALLOCATE, 1, 1, ENOSPC);
     assert_int_equal(file_zero(bench.ctx, bench.file, 0, SIZE, 0), -ENOSPC);
-    file_fault(FILE_FAULT_ALLOCATE, 1, 3, EINTR);
+    fault_arm(FILE_FAULT_ALLOCATE, 1, 3, EINTR);
     assert_int_equal(file_zero(bench.ctx, bench.file, 0, SIZE, 0), 0);
-    file_fault(FILE_FAULT_ALLOCATE, 1, FILE_FAULT_ALWAYS, ENOSYS);
-    file_fault(FILE_FAULT_WRITE, 1, 1, ENOSPC);
+    fault_arm(FILE_FAULT_ALLOCATE, 1, FAULT_ALWAYS, ENOSYS);
+    fault_arm(FILE_FAULT_WRITE, 1, 1, ENOSPC);
     assert_int_equal(file_zero(bench.ctx, bench.file, 0, SIZE, 0), -ENOSPC);
-    file_fault_reset();
-    file_fault(FILE_FAULT_FDATASYNC, 1, 1, EIO);
+    fault_reset();
+    fault_arm(FILE_FAULT_FDATASYNC, 1, 1, EIO);
     assert_int_equal(file_zero(bench.ctx, bench.file, 0, SIZE, AIO_FILE_FUA), -EIO);
     bench_close(&bench);
 }
@@ -296,7 +296,7 @@ static void extents_are_all_data_where_the_system_does_not_know(void **state)
     Bench bench = bench_open();
     AioFileExtent extent;
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        file_fault(FILE_FAULT_SEEK, 1, FILE_FAULT_ALWAYS, faults[i][0]);
+        fault_arm(FILE_FAULT_SEEK, 1, FAULT_ALWAYS, faults[i][0]);
         extent = (AioFileExtent){.is_hole = true};
         assert_int_equal(aio_file_extent(bench.file, 10, SIZE, &extent), faults[i][1]);
         if (!faults[i][1]) {
@@ -341,9 +341,9 @@ static void failure_of_any_call_fails_its_request_only(void **state)
         bool failed = true;
         for (unsigned n = 1; failed; n++) {
             Bench bench = bench_open();
-            file_fault((FileFault)call, n, 1, EIO);
+            fault_arm(call, n, 1, EIO);
             unsigned failures = use_everything(&bench);
-            failed = file_fault_reset() > 0;
+            failed = fault_reset() > 0;
             assert_in_range(failures, 0, call == FILE_FAULT_THREAD ? 7 : failed);
             assert_int_equal(use_everything(&bench), 0);
             bench_close(&bench);
@@ -359,8 +359,8 @@ static void job_without_a_worker_is_refused_and_the_next_is_not(void **state)
     AioThreadPool *pool = aio_get_thread_pool(ctx);
     PoolJob refused = {.ret = 1}, job = {.ret = 2};
     AioError *error = NULL;
-    file_fault_reset();
-    file_fault(FILE_FAULT_THREAD, 1, 2, EAGAIN);
+    fault_reset();
+    fault_arm(FILE_FAULT_THREAD, 1, 2, EAGAIN);
     for (int i = 0; i < 2; i++) {
         assert_null(aio_thread_pool_submit(pool, pool_work, &refused, pool_done, &refused, &error));
         assert_int_equal(aio_error_code(error), EAGAIN);
@@ -372,7 +372,7 @@ static void job_without_a_worker_is_refused_and_the_next_is_not(void **state)
     pool_wait(ctx, &job);
     assert_int_equal(job.result, 2);
     assert_int_equal(refused.ran + refused.done, 0);
-    file_fault_reset();
+    fault_reset();
     fixture_context_free(ctx);
 }
 
@@ -383,8 +383,8 @@ static void jobs_are_all_done_by_the_workers_that_start(void **state)
     for (unsigned n = 2; n <= 6; n++) {
         PoolJob jobs[JOBS] = {{0}};
         AioContext *ctx = fixture_context();
-        file_fault_reset();
-        file_fault(FILE_FAULT_THREAD, n, FILE_FAULT_ALWAYS, EAGAIN);
+        fault_reset();
+        fault_arm(FILE_FAULT_THREAD, n, FAULT_ALWAYS, EAGAIN);
         for (int i = 0; i < JOBS; i++) {
             jobs[i].ret = i;
             pool_submit(ctx, &jobs[i]);
@@ -393,7 +393,7 @@ static void jobs_are_all_done_by_the_workers_that_start(void **state)
             pool_wait(ctx, &jobs[i]);
             assert_int_equal(jobs[i].result, i);
         }
-        file_fault_reset();
+        fault_reset();
         fixture_context_free(ctx);
     }
 }
@@ -405,8 +405,8 @@ static void thread_that_does_not_start_leaves_nothing(void **state)
     AioContextOptions options = {
         .size = sizeof(options), .poller = fixture_poller(), .name = "refused"};
     AioError *error = NULL;
-    file_fault_reset();
-    file_fault(FILE_FAULT_THREAD, 1, 1, EAGAIN);
+    fault_reset();
+    fault_arm(FILE_FAULT_THREAD, 1, 1, EAGAIN);
     assert_null(aio_thread_start(&options, &error));
     assert_int_equal(aio_error_code(error), EAGAIN);
     assert_non_null(strstr(aio_error_message(error), "refused"));
@@ -415,7 +415,7 @@ static void thread_that_does_not_start_leaves_nothing(void **state)
     AioThread *thread = aio_thread_start(&options, NULL);
     assert_non_null(thread);
     aio_thread_join(thread);
-    file_fault_reset();
+    fault_reset();
 }
 
 static const struct CMUnitTest tests[] = {

@@ -43,7 +43,7 @@ static void notifier_is_a_pipe_where_the_system_has_no_eventfd(void **state)
     faults_init();
     unsigned before = fixture_open_handles();
     AioNotifier notifier;
-    fault_arm(FAULT_EVENTFD, 1, ENOSYS, true);
+    fault_arm(FAULT_EVENTFD, 1, FAULT_ALWAYS, ENOSYS);
     assert_int_equal(aio_notifier_init(&notifier, true), 0);
     assert_int_equal(fault_count(FAULT_PIPE), 1);
     assert_true(notifier.read_handle != notifier.write_handle);
@@ -66,7 +66,7 @@ static void context_is_woken_through_a_pipe(void **state)
     (void)state;
     faults_init();
     unsigned before = fixture_open_handles();
-    fault_arm(FAULT_EVENTFD, 1, ENOSYS, true);
+    fault_arm(FAULT_EVENTFD, 1, FAULT_ALWAYS, ENOSYS);
     AioContext *ctx = fixture_context();
     AioContextInfo info = {.size = sizeof(info)};
     assert_int_equal(fault_count(FAULT_PIPE), 1);
@@ -100,9 +100,9 @@ static void refused_notifier_says_why_and_leaves_nothing(void **state)
         for (unsigned n = 1; n <= last; n++) {
             AioNotifier notifier;
             if (faults[i].call != FAULT_EVENTFD) {
-                fault_arm(FAULT_EVENTFD, 1, ENOSYS, true);
+                fault_arm(FAULT_EVENTFD, 1, FAULT_ALWAYS, ENOSYS);
             }
-            fault_arm(faults[i].call, n, faults[i].error, false);
+            fault_arm(faults[i].call, n, 1, faults[i].error);
             assert_int_equal(aio_notifier_init(&notifier, true), -faults[i].error);
             fault_reset();
             assert_int_equal(aio_notifier_handle(&notifier), AIO_HANDLE_NONE);
@@ -141,7 +141,7 @@ static void set_that_cannot_be_replaced_costs_no_event_and_no_spin(void **state)
         Probe lost, other;
         probe_open_reader(&other, ctx);
         int copy = leave_stale(ctx, &lost);
-        fault_arm(faults[i].call, 1, faults[i].error, true);
+        fault_arm(faults[i].call, 1, FAULT_ALWAYS, faults[i].error);
         probe_sleep(ctx, 200);
         assert_in_range(fault_count(FAULT_EPOLL_WAIT) + fault_count(FAULT_EPOLL_PWAIT2), 0, 60);
         for (int n = 1; n <= 3; n++) {
@@ -184,7 +184,7 @@ static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **s
         aio_context_unref(ctx);
         fixture_skip("this poller has no handle");
     }
-    fault_arm(FAULT_EPOLL_CREATE1, 1, EMFILE, false);
+    fault_arm(FAULT_EPOLL_CREATE1, 1, 1, EMFILE);
     assert_int_equal(ops->handle(ctx->poller), AIO_HANDLE_NONE);
     AioHandle handle = ops->handle(ctx->poller);
     struct epoll_event event = {.events = EPOLLIN};
@@ -196,7 +196,7 @@ static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **s
         Probe lost;
         int copy = leave_stale(ctx, &lost);
         if (i == 2) { /* at the second attempt */
-            fault_arm(FAULT_DUP3, 1, EBUSY, false);
+            fault_arm(FAULT_DUP3, 1, 1, EBUSY);
         }
         unsigned replaced = fault_count(FAULT_DUP3);
         for (int n = 0; n < 4; n++) {
@@ -304,7 +304,7 @@ static bool live_with(FaultCall call, unsigned n, int error, bool lasting)
     AioContextOptions options = {.size = sizeof(options), .poller = fixture_poller()};
     AioError *failure = NULL;
     fault_reset();
-    fault_arm(call, n, error, lasting);
+    fault_arm(call, n, lasting ? FAULT_ALWAYS : 1, error);
     life.ctx = aio_context_new_with_options(&options, &failure);
     if (life.ctx) {
         for (int i = 0; i < 3; i++) {

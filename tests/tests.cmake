@@ -85,7 +85,7 @@ aioctx_add_tests(handler_faults LOOP PRIVATE LABELS threads SOURCES probe.c)
 aioctx_add_tests(poller LOOP SOURCES probe.c)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   aioctx_add_tests(fault_system LOOP PRIVATE WRAP LABELS threads SOURCES probe.c)
-  aioctx_add_tests(fault_files LOOP PRIVATE LABELS threads SOURCES file_fault.c file_help.c pool_help.c)
+  aioctx_add_tests(fault_files LOOP PRIVATE LABELS threads SOURCES fault_plan.c file_fault.c file_help.c pool_help.c)
   if(TARGET test_fault_files)
     check_symbol_exists(__GLIBC__ features.h AIOCTX_IS_GLIBC) # where offsets of 64 bits have names of their own
     foreach(call open fcntl preadv pwritev fallocate ftruncate lseek)
