@@ -5,6 +5,15 @@
  */
 #include "tests/co_help.h"
 
+#ifdef UNDER_ASAN
+/* Frames that outlive their function are found: a switcher must not look at what it left. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_stack_use_after_return=1";
+}
+#endif
+
 AioCoroutine *co_make(AioCoroutineFunc *entry, void *opaque)
 {
     AioError *error = NULL;
@@ -15,6 +24,26 @@ AioCoroutine *co_make(AioCoroutineFunc *entry, void *opaque)
         fail();
     }
     return co;
+}
+
+void co_start(AioContext *ctx, AioCoroutineFunc *entry, void *opaque)
+{
+    aio_co_enter(ctx, co_make(entry, opaque));
+}
+
+void co_count_to_three(void *opaque)
+{
+    int *count = opaque;
+    for (int i = 0; i < 3; i++) {
+        ++*count;
+        aio_co_yield();
+    }
+    ++*count;
+}
+
+void co_nothing(void *opaque)
+{
+    (void)opaque;
 }
 
 void co_note(CoLog *log, char letter)

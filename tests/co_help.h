@@ -8,8 +8,33 @@
 
 #include "tests/fixture.h"
 
+/* What the tests are checked with, where that limits what they can do. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+
 /* A coroutine; fails the test where it is refused. */
 AioCoroutine *co_make(AioCoroutineFunc *entry, void *opaque);
+
+/* Make one and enter it. */
+void co_start(AioContext *ctx, AioCoroutineFunc *entry, void *opaque);
+
+/* Counts in the int that it is given, and yields: 1, 2, 3, and 4 at its end. */
+void co_count_to_three(void *opaque);
+
+/* Ends at once. */
+void co_nothing(void *opaque);
 
 /* What happened, a letter each. Written by one thread at a time. */
 typedef struct CoLog {

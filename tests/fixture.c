@@ -43,6 +43,13 @@ AioContext *fixture_context(void)
     return fixture_context_flags(0);
 }
 
+AioContext *fixture_home(void)
+{
+    AioContext *ctx = fixture_context();
+    aio_context_bind(ctx);
+    return ctx;
+}
+
 void fixture_context_free(AioContext *ctx)
 {
     while (drive(ctx, false)) {
@@ -55,8 +62,7 @@ void fixture_context_free(AioContext *ctx)
 void fixture_run_home(void **state)
 {
     FixtureHomeTest *test = *state;
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
+    AioContext *ctx = fixture_home();
     test->run(ctx);
     fixture_context_free(ctx);
 }

@@ -37,6 +37,9 @@ const char *fixture_poller(void);
 /* A context on that poller; fails the test where it can't be made. */
 AioContext *fixture_context(void);
 
+/* The same, and the calling thread is its home already, so that changes take effect at once. */
+AioContext *fixture_home(void);
+
 /* The same with flags (AioContextFlags). */
 AioContext *fixture_context_flags(unsigned flags);
 

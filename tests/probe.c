@@ -69,13 +69,6 @@ static void on_error(void *opaque, int error)
     call(probe->on_error, probe);
 }
 
-AioContext *probe_context(void)
-{
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
-    return ctx;
-}
-
 void probe_open(Probe *probe, AioContext *ctx)
 {
     *probe = (Probe){.ctx = ctx, .pair = fixture_pair()};

@@ -45,9 +45,6 @@ struct Probe {
     void *arg; /* the hooks' own */
 };
 
-/* A context whose home is the calling thread already, so that changes take effect at once. */
-AioContext *probe_context(void);
-
 /* Open the pair; nothing is registered yet. */
 void probe_open(Probe *probe, AioContext *ctx);
 

@@ -3,14 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "tests/fixture.h"
-
-static void start(AioContext *ctx, AioCoroutineFunc *entry, void *opaque)
-{
-    AioCoroutine *co = aio_co_create(entry, opaque);
-    assert_non_null(co);
-    aio_co_enter(ctx, co);
-}
+#include "tests/co_help.h"
 
 /* Coroutines that take one mutex, note when they got it, and leave it when they are told. */
 typedef struct Taker {
@@ -47,8 +40,8 @@ static void zero_is_a_free_mutex(AioContext *ctx)
     int log[2], used = 0;
     Taker a = {.mutex = &zero, .id = 1, .log = log, .used = &used};
     Taker b = {.mutex = &made, .id = 2, .log = log, .used = &used};
-    start(ctx, take, &a);
-    start(ctx, take, &b);
+    co_start(ctx, take, &a);
+    co_start(ctx, take, &b);
     assert_true(a.ended && b.ended);
     assert_int_equal(used, 2);
 }
@@ -61,7 +54,7 @@ static void waiters_get_it_in_the_order_of_their_coming(AioContext *ctx)
     Taker takers[N];
     for (int i = 0; i < N; i++) {
         takers[i] = (Taker){.mutex = &mutex, .id = i, .log = log, .used = &used, .yields = true};
-        start(ctx, take, &takers[i]);
+        co_start(ctx, take, &takers[i]);
     }
     assert_int_equal(used, 1); /* all others wait */
     for (int i = 0; i < N; i++) {
@@ -89,12 +82,12 @@ static void trylock_takes_it_only_where_it_is_free(AioContext *ctx)
     int log[1], used = 0;
     Taker holder = {.mutex = &mutex, .log = log, .used = &used, .yields = true};
     Taker other = {.mutex = &mutex}, third = {.mutex = &mutex};
-    start(ctx, take, &holder);
-    start(ctx, try_to_take, &other);
+    co_start(ctx, take, &holder);
+    co_start(ctx, try_to_take, &other);
     assert_true(other.ended);
     assert_false(other.got_by_trylock);
     aio_co_enter(ctx, holder.co);
-    start(ctx, try_to_take, &third);
+    co_start(ctx, try_to_take, &third);
     assert_true(third.got_by_trylock);
 }
 
@@ -128,8 +121,8 @@ static void second_taker(void *opaque)
 static void unlock_hands_over_and_the_waiter_runs_later(AioContext *ctx)
 {
     Handover handover = {.seen_after_unlock = -1};
-    start(ctx, unlock_and_look, &handover);
-    start(ctx, second_taker, &handover);
+    co_start(ctx, unlock_and_look, &handover);
+    co_start(ctx, second_taker, &handover);
     aio_co_enter(ctx, handover.first);
     assert_int_equal(handover.seen_after_unlock, 0);
     assert_false(handover.overtook);

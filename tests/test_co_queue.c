@@ -5,7 +5,7 @@
  */
 #include <assert.h>
 
-#include "tests/fixture.h"
+#include "tests/co_help.h"
 
 typedef struct Log {
     AioCoQueue queue;
@@ -41,22 +41,13 @@ static void wait_and_note(void *opaque)
 
 static void start_waiter(AioContext *ctx, Waiter *waiter)
 {
-    AioCoroutine *co = aio_co_create(wait_and_note, waiter);
-    assert_non_null(co);
-    aio_co_enter(ctx, co);
-}
-
-static AioContext *home(void)
-{
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
-    return ctx;
+    co_start(ctx, wait_and_note, waiter);
 }
 
 static void waiters_are_woken_in_the_order_of_their_coming(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     aio_co_queue_init(&log.queue);
     assert_true(aio_co_queue_empty(&log.queue));
@@ -81,7 +72,7 @@ static void waiters_are_woken_in_the_order_of_their_coming(void **state)
 static void front_waits_before_all_others(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Waiter a = {.log = &log, .id = 1}, b = {.log = &log, .id = 2};
     Waiter c = {.log = &log, .id = 3, .flags = AIO_CO_QUEUE_FRONT};
@@ -102,7 +93,7 @@ static void front_waits_before_all_others(void **state)
 static void front_on_an_empty_queue_leaves_an_end_to_append_to(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Waiter a = {.log = &log, .id = 1, .flags = AIO_CO_QUEUE_FRONT}, b = {.log = &log, .id = 2};
     start_waiter(ctx, &a);
@@ -116,7 +107,7 @@ static void front_on_an_empty_queue_leaves_an_end_to_append_to(void **state)
 static void restart_all_wakes_those_that_wait_now(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Waiter waiters[3];
     for (int i = 0; i < 3; i++) {
@@ -140,7 +131,7 @@ static void restart_all_wakes_those_that_wait_now(void **state)
 static void enter_all_ends_although_they_wait_again(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Waiter a = {.log = &log, .id = 1, .rounds = 2};
     start_waiter(ctx, &a);
@@ -178,7 +169,7 @@ static void plain_unlock(void *object)
 static void enter_next_drops_the_lock_while_the_waiter_runs(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Plain plain = {.log = &log, .held = 1};
     AioLockable lock = {.object = &plain, .lock = plain_lock, .unlock = plain_unlock};
@@ -212,7 +203,7 @@ static void wake_under_the_mutex(void *opaque)
 static void wait_drops_the_mutex_and_takes_it_again(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Log log = {.used = 0};
     Waiter a = {.log = &log, .id = 7, .locks = true};
     Waker waker = {.log = &log, .used_before_yield = -1};

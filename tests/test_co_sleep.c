@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "tests/fixture.h"
+#include "tests/co_help.h"
 
 #define MS INT64_C(1000000)
 
@@ -16,20 +16,6 @@ typedef struct Sleeper {
     bool ended;
     atomic_bool ended_elsewhere;
 } Sleeper;
-
-static AioContext *home(void)
-{
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
-    return ctx;
-}
-
-static void start(AioContext *ctx, AioCoroutineFunc *entry, Sleeper *sleeper)
-{
-    AioCoroutine *co = aio_co_create(entry, sleeper);
-    assert_non_null(co);
-    aio_co_enter(ctx, co);
-}
 
 static void sleep_a_while(void *opaque)
 {
@@ -62,10 +48,10 @@ static void sleep_for_ever(void *opaque)
 static void sleep_lasts_its_time_and_the_loop_runs_meanwhile(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper long_one = {.duration_ns = 8 * MS}, short_one = {.duration_ns = 2 * MS};
-    start(ctx, sleep_a_while, &long_one);
-    start(ctx, sleep_a_while, &short_one);
+    co_start(ctx, sleep_a_while, &long_one);
+    co_start(ctx, sleep_a_while, &short_one);
     assert_false(long_one.ended || short_one.ended);
     while (!short_one.ended) {
         drive(ctx, true);
@@ -83,9 +69,9 @@ static void sleep_lasts_its_time_and_the_loop_runs_meanwhile(void **state)
 static void sleep_for_ever_lasts_until_it_is_woken(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper sleeper = {.ended = false};
-    start(ctx, sleep_for_ever, &sleeper);
+    co_start(ctx, sleep_for_ever, &sleeper);
     assert_false(drive(ctx, false));
     assert_int_equal(aio_compute_timeout(ctx), -1);
     assert_false(sleeper.ended);
@@ -104,11 +90,11 @@ static void virtual_sleep(void *opaque)
 static void virtual_sleep_ends_when_the_program_moves_time(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper sleeper = {.ended = false};
     aio_clock_set(0);
     aio_clock_enable(AIO_CLOCK_VIRTUAL, true);
-    start(ctx, virtual_sleep, &sleeper);
+    co_start(ctx, virtual_sleep, &sleeper);
     aio_clock_set(99);
     assert_false(drive(ctx, false));
     assert_false(sleeper.ended);
@@ -123,10 +109,10 @@ static void virtual_sleep_ends_when_the_program_moves_time(void **state)
 static void wake_ends_a_sleep_early_and_only_once(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper sleeper = {.duration_ns = 3600 * 1000 * MS};
     aio_co_sleep_wake(&sleeper.sleep); /* nobody sleeps yet */
-    start(ctx, sleep_wakeably, &sleeper);
+    co_start(ctx, sleep_wakeably, &sleeper);
     assert_false(sleeper.ended);
     aio_co_sleep_wake(&sleeper.sleep);
     assert_true(sleeper.ended);
@@ -140,9 +126,9 @@ static void wake_ends_a_sleep_early_and_only_once(void **state)
 static void wakeable_sleep_says_when_its_time_was_up(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper sleeper = {.duration_ns = MS, .woken = true};
-    start(ctx, sleep_wakeably, &sleeper);
+    co_start(ctx, sleep_wakeably, &sleeper);
     while (!sleeper.ended) {
         drive(ctx, true);
     }
@@ -153,9 +139,9 @@ static void wakeable_sleep_says_when_its_time_was_up(void **state)
 static void sleep_beyond_the_end_of_the_clock_can_be_woken(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Sleeper sleeper = {.duration_ns = INT64_MAX};
-    start(ctx, sleep_wakeably, &sleeper);
+    co_start(ctx, sleep_wakeably, &sleeper);
     assert_false(drive(ctx, false));
     aio_co_sleep_wake(&sleeper.sleep);
     assert_true(sleeper.ended && sleeper.woken);
@@ -174,11 +160,11 @@ static void wake_from_afar(void *opaque)
 static void wake_from_another_thread_continues_it_at_home(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     for (unsigned i = 0; i < 200 * fixture_long(); i++) {
         Sleeper sleeper = {.ended = false};
         FixtureThread *thread = fixture_thread_start(wake_from_afar, &sleeper);
-        start(ctx, sleep_for_ever, &sleeper);
+        co_start(ctx, sleep_for_ever, &sleeper);
         while (!sleeper.ended) {
             drive(ctx, true);
         }
@@ -216,7 +202,7 @@ static void wake_again_and_again(void *opaque)
 static void timer_and_waker_race_and_one_of_them_wins(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Race race = {.rounds = 2000 * (int)fixture_long()};
     FixtureThread *thread = fixture_thread_start(wake_again_and_again, &race);
     AioCoroutine *co = aio_co_create(sleep_again_and_again, &race);

@@ -9,20 +9,6 @@
 
 #define MS INT64_C(1000000)
 
-static AioContext *home(void)
-{
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
-    return ctx;
-}
-
-static void start(AioContext *ctx, AioCoroutineFunc *entry, void *opaque)
-{
-    AioCoroutine *co = aio_co_create(entry, opaque);
-    assert_non_null(co);
-    aio_co_enter(ctx, co);
-}
-
 /* Work that sleeps until its time is up or it is told to end. */
 typedef struct Work {
     AioCoSleep sleep;
@@ -63,7 +49,7 @@ static void work_with_a_limit(void *opaque)
 static void run_work(AioContext *ctx, Work *work)
 {
     work->result = 1;
-    start(ctx, work_with_a_limit, work);
+    co_start(ctx, work_with_a_limit, work);
     while (!work->ended) {
         drive(ctx, true);
     }
@@ -72,7 +58,7 @@ static void run_work(AioContext *ctx, Work *work)
 static void work_within_its_time_is_not_cancelled(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Work at_once = {.limit_ns = 10000 * MS}, slow = {.needs_ns = 2 * MS, .limit_ns = 10000 * MS};
     run_work(ctx, &at_once);
     run_work(ctx, &slow);
@@ -86,7 +72,7 @@ static void work_within_its_time_is_not_cancelled(void **state)
 static void work_beyond_its_time_is_cancelled_once_and_waited_for(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Work late = {.needs_ns = 3600 * 1000 * MS, .limit_ns = 2 * MS};
     int64_t began = fixture_now_ns();
     run_work(ctx, &late);
@@ -101,7 +87,7 @@ static void work_beyond_its_time_is_cancelled_once_and_waited_for(void **state)
 static void work_without_a_limit_is_not_cancelled(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Work unlimited = {.needs_ns = 2 * MS, .limit_ns = -1};
     Work nearly = {.needs_ns = 2 * MS, .limit_ns = INT64_MAX};
     run_work(ctx, &unlimited);
@@ -144,7 +130,7 @@ static void far_work_with_a_limit(void *opaque)
 static void work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     CoLoops loops;
     unsigned seed = 1;
     int64_t end = co_end();
@@ -153,7 +139,7 @@ static void work_that_ends_elsewhere_while_it_is_cancelled_is_waited_for(void **
         FarWork far = {.there = loops.ctx[0]};
         far.work.needs_ns = co_random(&seed) % 200000;
         far.work.limit_ns = co_random(&seed) % 200000;
-        start(ctx, far_work_with_a_limit, &far);
+        co_start(ctx, far_work_with_a_limit, &far);
         while (!far.work.ended) {
             drive(ctx, true);
         }

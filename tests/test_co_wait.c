@@ -17,20 +17,6 @@ typedef struct Waiter {
     char byte;
 } Waiter;
 
-static AioContext *home(void)
-{
-    AioContext *ctx = fixture_context();
-    aio_context_bind(ctx);
-    return ctx;
-}
-
-static void start(AioContext *ctx, AioCoroutineFunc *entry, void *opaque)
-{
-    AioCoroutine *co = aio_co_create(entry, opaque);
-    assert_non_null(co);
-    aio_co_enter(ctx, co);
-}
-
 static uint64_t handlers(AioContext *ctx)
 {
     AioContextInfo info = {.size = sizeof(info)};
@@ -53,9 +39,9 @@ static void wait_for_pair(void *opaque)
 static void waits_until_readable_and_leaves_no_handler(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Waiter waiter = {.pair = fixture_pair(), .result = -1};
-    start(ctx, wait_for_pair, &waiter);
+    co_start(ctx, wait_for_pair, &waiter);
     assert_false(drive(ctx, false));
     assert_false(waiter.ended);
     assert_int_equal(handlers(ctx), 1);
@@ -73,10 +59,10 @@ static void waits_until_readable_and_leaves_no_handler(void **state)
 static void waits_until_writable(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Waiter waiter = {.pair = fixture_pair(), .for_writing = true, .result = -1};
     fixture_fill(waiter.pair.a);
-    start(ctx, wait_for_pair, &waiter);
+    co_start(ctx, wait_for_pair, &waiter);
     assert_false(drive(ctx, false));
     assert_false(waiter.ended);
     char buffer[4096];
@@ -95,9 +81,9 @@ static void waits_until_writable(void **state)
 static void peer_that_goes_ends_the_wait(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Waiter waiter = {.pair = fixture_pair(), .result = -1};
-    start(ctx, wait_for_pair, &waiter);
+    co_start(ctx, wait_for_pair, &waiter);
     fixture_close(waiter.pair.b);
     waiter.pair.b = AIO_HANDLE_NONE;
     while (!waiter.ended) {
@@ -111,9 +97,9 @@ static void peer_that_goes_ends_the_wait(void **state)
 static void bad_handle_is_an_error_at_once(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Waiter waiter = {.pair = {.a = AIO_HANDLE_NONE, .b = AIO_HANDLE_NONE}};
-    start(ctx, wait_for_pair, &waiter);
+    co_start(ctx, wait_for_pair, &waiter);
     assert_true(waiter.ended);
     assert_int_equal(waiter.result, -EBADF);
     fixture_context_free(ctx);
@@ -122,10 +108,10 @@ static void bad_handle_is_an_error_at_once(void **state)
 static void closed_handle_ends_the_wait_with_an_error(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Waiter waiter = {.pair = fixture_pair()};
     fixture_close(waiter.pair.a); /* the number is good, what it names is gone */
-    start(ctx, wait_for_pair, &waiter);
+    co_start(ctx, wait_for_pair, &waiter);
     for (int i = 0; i < 3 && !waiter.ended; i++) {
         drive(ctx, false);
     }
@@ -167,9 +153,9 @@ static void wait_with_a_limit(void *opaque)
 static void wake_cancels_the_wait_and_leaves_no_handler(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Cancelled cancelled = {.waiter = {.pair = fixture_pair()}};
-    start(ctx, wait_with_a_limit, &cancelled);
+    co_start(ctx, wait_with_a_limit, &cancelled);
     while (!cancelled.ended) {
         drive(ctx, true);
     }
@@ -235,7 +221,7 @@ static bool run_rival(AioContext *ctx, bool waits_first)
 static void readiness_and_a_wake_in_one_iteration_continue_it_once(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     bool first = false; /* one of the orders in which the poller may report them */
     for (int i = 0; i < 8; i++) {
         first |= run_rival(ctx, i % 4 < 2);
@@ -297,7 +283,7 @@ static void receive_stream(void *opaque)
 static void streams_in_both_directions_arrive(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     FixturePair pair = fixture_pair();
     Stream streams[4];
     for (int i = 0; i < 4; i++) {
@@ -347,11 +333,11 @@ static void end_the_wait_of_the_writer(void *opaque)
 static void what_both_were_found_ready_for_does_not_end_a_later_wait(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Again again = {.pair = fixture_pair(), .reads = {1, 1}, .writes = {1, 1}};
     again.writer = co_make(write_fill_and_wait_again, &again);
     aio_co_enter(ctx, again.writer);
-    start(ctx, end_the_wait_of_the_writer, &again);
+    co_start(ctx, end_the_wait_of_the_writer, &again);
     assert_int_equal(fixture_write(again.pair.b, "x", 1), 1);
     drive(ctx, false);
     drive(ctx, false);
@@ -384,11 +370,11 @@ static void write_twice(void *opaque)
 static void waiting_again_for_a_handle_that_failed_fails_again(void **state)
 {
     (void)state;
-    AioContext *ctx = home();
+    AioContext *ctx = fixture_home();
     Again again = {.pair = fixture_pair(), .reads = {1, 1}, .writes = {1, 1}};
     fixture_close(again.pair.a); /* the number is good, what it names is gone */
-    start(ctx, read_twice, &again);
-    start(ctx, write_twice, &again);
+    co_start(ctx, read_twice, &again);
+    co_start(ctx, write_twice, &again);
     for (int i = 0; i < 5; i++) {
         drive(ctx, false);
     }

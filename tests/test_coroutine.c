@@ -5,37 +5,11 @@
  */
 #include "tests/co_help.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-#ifdef UNDER_ASAN
-/* Frames that outlive their function are found: a switcher must not look at what it left. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_stack_use_after_return=1";
-}
-#endif
-
-static void count_to_three(void *opaque)
-{
-    int *count = opaque;
-    for (int i = 0; i < 3; i++) {
-        ++*count;
-        aio_co_yield();
-    }
-    ++*count;
-}
-
 static void runs_until_it_yields_and_goes_on_there(void **state)
 {
     (void)state;
     int count = 0;
-    AioCoroutine *co = co_make(count_to_three, &count);
+    AioCoroutine *co = co_make(co_count_to_three, &count);
     assert_int_equal(count, 0);
     for (int i = 1; i <= 4; i++) {
         aio_co_resume(co);
@@ -178,7 +152,7 @@ static void waking_outside_of_coroutines_enters_at_once(void **state)
 {
     (void)state;
     int count = 0;
-    AioCoroutine *co = co_make(count_to_three, &count);
+    AioCoroutine *co = co_make(co_count_to_three, &count);
     aio_co_wake(co);
     assert_int_equal(count, 1);
     aio_co_enter(NULL, co);
@@ -297,19 +271,14 @@ static void a_request_may_complete_inside_its_own_submit(void **state)
     }
 }
 
-static void nothing(void *opaque)
-{
-    (void)opaque;
-}
-
 static void an_ended_coroutine_is_used_again(void **state)
 {
     (void)state;
     int count = 0;
-    AioCoroutine *co = co_make(nothing, NULL);
+    AioCoroutine *co = co_make(co_nothing, NULL);
     aio_co_resume(co);
     for (int i = 0; i < 100; i++) {
-        AioCoroutine *again = co_make(count_to_three, &count);
+        AioCoroutine *again = co_make(co_count_to_three, &count);
         assert_ptr_equal(again, co);
         assert_null(aio_co_context(again));
         for (int j = 0; j < 4; j++) {
@@ -323,7 +292,7 @@ static void a_coroutine_never_entered_can_be_discarded(void **state)
 {
     (void)state;
     for (int i = 0; i < 1000; i++) {
-        aio_co_discard(co_make(nothing, NULL));
+        aio_co_discard(co_make(co_nothing, NULL));
     }
 }
 

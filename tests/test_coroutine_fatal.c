@@ -85,15 +85,10 @@ static void yielding_outside_of_a_coroutine_is_fatal(void **state)
         fixture_dies(die_by_yielding_outside, NULL, "aio_co_yield: not inside a coroutine"));
 }
 
-static void nothing(void *opaque)
-{
-    (void)opaque;
-}
-
 static void die_by_entering_an_ended_one(void *arg)
 {
     (void)arg;
-    AioCoroutine *co = aio_co_create(nothing, NULL);
+    AioCoroutine *co = aio_co_create(co_nothing, NULL);
     aio_co_enter(NULL, co);
     aio_co_resume(co);
 }

@@ -5,50 +5,11 @@
  */
 #include "tests/co_help.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
-#ifdef UNDER_ASAN
-/* Frames that outlive their function are found: a switcher must not look at what it left. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_stack_use_after_return=1";
-}
-#endif
-
-static void count_to_three(void *opaque)
-{
-    int *count = opaque;
-    for (int i = 0; i < 3; i++) {
-        ++*count;
-        aio_co_yield();
-    }
-    ++*count;
-}
-
-static void nothing(void *opaque)
-{
-    (void)opaque;
-}
-
 static void run_many_alive(unsigned count)
 {
     AioCoroutine **cos = calloc(count, sizeof(AioCoroutine *));
     for (unsigned i = 0; i < count; i++) {
-        cos[i] = co_make(nothing, NULL);
+        cos[i] = co_make(co_nothing, NULL);
     }
     for (unsigned i = 0; i < count; i++) {
         aio_co_resume(cos[i]);
@@ -165,7 +126,7 @@ static void create_run_and_end(void *opaque)
         int count = 0;
         AioCoroutine *cos[5];
         for (int j = 0; j < 5; j++) {
-            cos[j] = aio_co_create(count_to_three, &count);
+            cos[j] = aio_co_create(co_count_to_three, &count);
         }
         for (int j = 0; j < 5 * 4; j++) {
             aio_co_resume(cos[j % 5]);

@@ -299,7 +299,7 @@ static void run_until_disabled(Probe *probe)
 static void disabling_does_not_wait_for_a_callback_that_runs(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Disabler disabler = {.ctx = ctx};
     Probe a;
     probe_open(&a, ctx);

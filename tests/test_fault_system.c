@@ -137,7 +137,7 @@ static void set_that_cannot_be_replaced_costs_no_event_and_no_spin(void **state)
     } faults[] = {{FAULT_DUP3, EBUSY}, {FAULT_EPOLL_CREATE1, EMFILE}};
     unsigned before = fixture_open_handles();
     for (size_t i = 0; i < 2; i++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Probe lost, other;
         probe_open_reader(&other, ctx);
         int copy = leave_stale(ctx, &lost);
@@ -178,7 +178,7 @@ static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **s
     (void)state;
     faults_init();
     unsigned before = fixture_open_handles();
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     const AioPollerOps *ops = ctx->poller->ops;
     if (!ops->handle) {
         aio_context_unref(ctx);

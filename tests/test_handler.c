@@ -178,7 +178,7 @@ static void take_over(Probe *probe)
 static void handler_replaced_in_its_read_callback_writes_in_the_next_call(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open(&a, ctx);
     b = (Probe){.ctx = ctx, .pair = a.pair};
@@ -321,7 +321,7 @@ static void open_window(Probe *probe)
 static void ready_callback_is_called_only_for_what_its_own_poll_callback_found(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open(&a, ctx);
     b = (Probe){.ctx = ctx, .pair = a.pair};

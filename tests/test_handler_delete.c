@@ -156,7 +156,7 @@ static void add_again(Probe *probe)
 static void handle_added_again_in_its_callback_is_a_new_registration(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open(&a, ctx);
     b = (Probe){.ctx = ctx, .pair = a.pair};
@@ -322,7 +322,7 @@ static void drop_context(Probe *probe)
 static void last_reference_goes_in_the_callback_of_a_removed_handler(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a;
     probe_open_reader(&a, ctx);
     a.on_read = drop_context;
@@ -334,7 +334,7 @@ static void last_reference_goes_in_the_callback_of_a_removed_handler(void **stat
 static void context_ends_with_removed_handlers_not_yet_freed(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open_reader(&a, ctx);
     probe_open_reader(&b, ctx);

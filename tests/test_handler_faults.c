@@ -76,7 +76,7 @@ static void each_refused_request_costs_one_registration_at_most(void **state)
     bool failed = true;
     unsigned n;
     for (n = 1; failed; n++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         failed = register_all(ctx, probes, n);
         check_all(probes);
         aio_error_free(aio_context_take_error(ctx));
@@ -114,7 +114,7 @@ static void each_refused_request_of_another_thread_costs_one_registration_at_mos
     Probe probes[N];
     Foreign foreign = {.probes = probes, .failed = true};
     for (unsigned n = 1; foreign.failed; n++) {
-        foreign.ctx = probe_context();
+        foreign.ctx = fixture_home();
         foreign.n = n;
         for (int i = 0; i < N; i++) {
             probe_open(&probes[i], foreign.ctx);
@@ -137,7 +137,7 @@ static void remove_elsewhere(void *opaque)
 static void removal_that_waits_does_without_memory_for_a_moment(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a;
     Foreign foreign = {.ctx = ctx, .probes = &a};
     probe_open_reader(&a, ctx);
@@ -162,7 +162,7 @@ static void remove_without_memory(void *opaque)
 static void removal_of_another_thread_that_fails_is_recorded(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a;
     char number[32];
     Foreign foreign = {.ctx = ctx, .probes = &a};

@@ -33,7 +33,7 @@ static void handlers_of_an_unbound_context_take_effect(AioContext *ctx)
 static void replacing_changes_callbacks_and_opaque_as_one(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open(&a, ctx);
     b = (Probe){.ctx = ctx, .pair = a.pair};

@@ -47,7 +47,7 @@ static void count_end(void *opaque)
 static void changes_of_a_thread_are_applied_in_their_order(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, b;
     probe_open(&a, ctx);
     b = (Probe){.ctx = ctx, .pair = a.pair};
@@ -336,7 +336,7 @@ static void add_and_remove_at_once(Worker *worker)
 static void removal_is_not_lost_while_the_addition_is_applied(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a;
     probe_open(&a, ctx);
     Worker worker = {.ctx = ctx, .probe = &a};

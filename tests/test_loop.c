@@ -136,7 +136,7 @@ static void blocking_call_returns_true_and_not_before_the_deadline(void **state)
     static const int64_t delays[] = {0,       1,       999,     1000,     50000,
                                      999999,  1000000, 1000001, 1500000,  2999999,
                                      9999999, 7654321, 123456,  20000001, 10000000};
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     AioTimer timer;
     int runs = 0;
     aio_timer_init(ctx, &timer, AIO_CLOCK_REALTIME, 1, count, &runs);

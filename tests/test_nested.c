@@ -55,7 +55,7 @@ static void dive(void *opaque)
 static void iterations_nest_a_hundred_deep(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Dive dive_state = {.ctx = ctx, .bottom = 100};
     aio_timer_init(ctx, &dive_state.timer, AIO_CLOCK_REALTIME, 1, dive, &dive_state);
     for (int i = 0; i < 3; i++) {
@@ -111,7 +111,7 @@ static void wait_for_all(Probe *probe)
 static void all_found_case(unsigned flags)
 {
     static Probe probes[MANY];
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     for (int i = 0; i < MANY; i++) {
         probe_open(&probes[i], ctx);
         probes[i].on_read = wait_for_all;

@@ -155,7 +155,7 @@ static void child_of_fork_destroys_its_copy_and_the_parent_goes_on(void **state)
 {
     (void)state;
     enum { N = 20 };
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe probes[N];
     for (int i = 0; i < N; i++) {
         probe_open_reader(&probes[i], ctx);

@@ -141,7 +141,7 @@ static void closed_descriptor_neither_spins_nor_calls_back(AioContext *ctx)
 /* A second descriptor keeps the file open that the handler's one was for. */
 static void dup_case(bool close_first)
 {
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Probe a, other;
     probe_open_reader(&a, ctx);
     probe_open_reader(&other, ctx);
@@ -334,7 +334,7 @@ static void regular_files_are_always_ready_and_disturb_nobody(void **state)
 {
     (void)state;
     enum { N = 100 };
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     static Probe probes[N];
     Probe file, device;
     for (int i = 0; i < N; i++) {

@@ -20,7 +20,7 @@ static void on_error(void *opaque, int error)
 static void what_can_not_be_watched_is_an_error_that_names_it(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched w = {.calls = 0};
     AioError *error = NULL;
     HANDLE mutex = CreateMutexW(NULL, FALSE, NULL);
@@ -55,7 +55,7 @@ static void handle_closed_under_the_loop_is_reported_once_and_others_are_served(
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched closed = {.calls = 0}, other = {.calls = 0};
         crowd_in(ctx, crowded);
         watch(&closed, ctx, manual_event(false));
@@ -81,7 +81,7 @@ static void what_turns_out_to_be_no_object_to_wait_for_is_reported_once(void **s
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched bad = {.calls = 0}, other = {.calls = 0};
         crowd_in(ctx, crowded);
         watch(&bad, ctx,

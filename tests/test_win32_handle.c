@@ -9,7 +9,7 @@ static void manual_reset_event_is_reported_until_it_is_reset(void **state)
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched w = {.calls = 0};
         crowd_in(ctx, crowded);
         watch(&w, ctx, manual_event(false));
@@ -35,7 +35,7 @@ static void auto_reset_signal_is_reported_exactly_once(void **state)
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched w = {.calls = 0};
         crowd_in(ctx, crowded);
         watch(&w, ctx, auto_event(true));
@@ -59,7 +59,7 @@ static void semaphore_calls_once_for_each_unit(void **state)
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched w = {.calls = 0};
         crowd_in(ctx, crowded);
         watch(&w, ctx, CreateSemaphoreW(NULL, 3, 1000, NULL));
@@ -92,7 +92,7 @@ static void signal_found_by_an_outer_iteration_is_served_by_an_inner_one_once(vo
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         enum { N = 5 };
         Watched w[N];
         crowd_in(ctx, crowded);
@@ -121,7 +121,7 @@ static void signals_of_external_handles_are_kept_while_they_are_disabled(void **
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         enum { N = 4 };
         Watched w[N];
         crowd_in(ctx, crowded);
@@ -161,7 +161,7 @@ static void signals_of_external_handles_are_kept_while_they_are_disabled(void **
 static void signal_that_the_pool_took_before_the_handler_was_disabled_is_kept(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched w = {.calls = 0};
     crowd_in(ctx, true);
     assert_true(try_watch(&w, ctx, auto_event(false), AIO_HANDLER_EXTERNAL, NULL));
@@ -200,7 +200,7 @@ static HANDLE ended_process(void)
 static void threads_processes_and_timers_are_watched(void **state)
 {
     (void)state;
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched thread = {.calls = 0}, process = {.calls = 0}, timer = {.calls = 0};
     watch(&thread, ctx, CreateThread(NULL, 0, end_at_once, NULL, 0, NULL));
     while (thread.calls == 0) {
@@ -228,7 +228,7 @@ static void threads_processes_and_timers_are_watched(void **state)
 /* So many events, signalled one by one, all at once, and from another thread. */
 static void serve_many(int n)
 {
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched *w = calloc((size_t)n, sizeof(*w));
     for (int i = 0; i < n; i++) {
         watch(&w[i], ctx, auto_event(false));
@@ -279,7 +279,7 @@ static void call_that_does_not_block_finds_any_of_many(void **state)
 {
     (void)state;
     enum { N = 300 };
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched *w = calloc(N, sizeof(*w));
     for (int i = 0; i < N; i++) {
         watch(&w[i], ctx, auto_event(false));
@@ -302,7 +302,7 @@ static void handles_that_are_always_signalled_get_equal_shares(void **state)
 {
     (void)state;
     enum { N = 80, BUSY = 4, TURNS = 100 };
-    AioContext *ctx = probe_context();
+    AioContext *ctx = fixture_home();
     Watched w[N], events[BUSY] = {{.calls = 0}};
     for (int i = 0; i < N; i++) {
         w[i] = (Watched){.calls = 0};
@@ -345,7 +345,7 @@ static void one_event_by_two_handles_serves_both(void **state)
 {
     (void)state;
     for (int crowded = 0; crowded < 2; crowded++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched w[2] = {{.calls = 0}, {.calls = 0}};
         HANDLE event = manual_event(false), same = NULL, self = GetCurrentProcess();
         assert_true(DuplicateHandle(self, event, self, &same, 0, FALSE, DUPLICATE_SAME_ACCESS));
@@ -382,11 +382,11 @@ static void thousand_contexts_leave_no_handle(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++) { /* what the system makes once */
-        fixture_context_free(probe_context());
+        fixture_context_free(fixture_home());
     }
     unsigned before = fixture_open_handles();
     for (int i = 0; i < 1000; i++) {
-        AioContext *ctx = probe_context();
+        AioContext *ctx = fixture_home();
         Watched w = {.calls = 0};
         watch(&w, ctx, auto_event(true));
         drive(ctx, false);
