@@ -19,7 +19,7 @@ typedef struct Plan {
 static Plan plans[FAULT_KINDS_MAX];
 static atomic_uint failures;
 
-void fault_arm(int call, unsigned n, unsigned count, int error)
+void fault_arm(unsigned call, unsigned n, unsigned count, int error)
 {
     plans[call].first = atomic_load(&plans[call].calls) + n;
     plans[call].count = count;
@@ -28,19 +28,19 @@ void fault_arm(int call, unsigned n, unsigned count, int error)
 
 unsigned fault_reset(void)
 {
-    for (int i = 0; i < FAULT_KINDS_MAX; i++) {
+    for (unsigned i = 0; i < FAULT_KINDS_MAX; i++) {
         plans[i].first = 0;
         atomic_store(&plans[i].calls, 0);
     }
     return atomic_exchange(&failures, 0);
 }
 
-unsigned fault_count(int call)
+unsigned fault_count(unsigned call)
 {
     return atomic_load(&plans[call].calls);
 }
 
-bool fault_strikes(int call)
+bool fault_strikes(unsigned call)
 {
     Plan *plan = &plans[call];
     unsigned n = atomic_fetch_add(&plan->calls, 1) + 1;
@@ -52,7 +52,7 @@ bool fault_strikes(int call)
     return true;
 }
 
-int fault_error(int call)
+int fault_error(unsigned call)
 {
     return plans[call].error;
 }

@@ -19,18 +19,18 @@ enum { FAULT_KINDS_MAX = 16 };
 #define FAULT_ALWAYS 1000000u
 
 /* Have `count` calls fail with `error`, from the n-th on (1: the next). While nobody makes one. Several kinds may be armed. */
-void fault_arm(int call, unsigned n, unsigned count, int error);
+void fault_arm(unsigned call, unsigned n, unsigned count, int error);
 
 /* Nothing is armed, and counting begins anew. Returns how many calls failed, or were cut, before. */
 unsigned fault_reset(void);
 
 /* How often it was called since then, failures included. */
-unsigned fault_count(int call);
+unsigned fault_count(unsigned call);
 
 /* For the replacements: count a call, and say whether it is one of those chosen; errno is set then. */
-bool fault_strikes(int call);
+bool fault_strikes(unsigned call);
 
 /* With what it is armed. */
-int fault_error(int call);
+int fault_error(unsigned call);
 
 #endif

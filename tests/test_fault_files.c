@@ -337,7 +337,7 @@ static unsigned use_everything(Bench *bench)
 static void failure_of_any_call_fails_its_request_only(void **state)
 {
     (void)state;
-    for (int call = 0; call < FILE_FAULTS; call++) {
+    for (unsigned call = 0; call < FILE_FAULTS; call++) {
         bool failed = true;
         for (unsigned n = 1; failed; n++) {
             Bench bench = bench_open();
