@@ -2,7 +2,7 @@
  * The poller of event handles: WaitForMultipleObjects(), which takes 64 of them.
  *
  * One wait sees, in this order: up to AIO_DIRECT_MAX handles of users; the event of all sockets (socket_set.c); the event by
- * which the thread pool tells about the handles beyond (pool_wait.c); and, for a short time-out, a timer of high resolution. All
+ * which threads tell that wait for the handles beyond (waiters.c); and, for a short time-out, a timer of high resolution. All
  * that is ready is reported by each wait: the one index that the call returns is only the beginning.
  *
  * A handle that was closed under the poller makes the whole call fail; it is sought out then and reported as
@@ -15,21 +15,15 @@
 #include "core/alloc.h"
 #include "core/poller.h"
 #include "win32/direct_set.h"
-#include "win32/pool_wait.h"
 #include "win32/socket_set.h"
 #include "win32/time.h"
+#include "win32/untold.h"
+#include "win32/waiters.h"
 
 #define NONE AIO_DIRECT_MAX /* no index */
 
 /* Between two looks while a socket waits to be written to: see socket_set.c. */
 #define STALLED_NS 20000000
-
-/* Shorter than this, the tick of the system's clock would be felt. */
-#define SHORT_NS 32000000
-
-#ifndef CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
-#define CREATE_WAITABLE_TIMER_HIGH_RESOLUTION 2
-#endif
 
 extern const AioPollerOps aio__poller_handle;
 
@@ -37,11 +31,10 @@ typedef struct HandlePoller {
     AioPoller poller;
     AioDirectSet direct;
     AioSocketSet sockets;
-    AioPoolWaits beyond;
-    HANDLE fired; /* owned; auto-reset: one of `beyond` has fired */
-    HANDLE timer; /* owned, or NULL where the system has none of high resolution */
-    AioList
-        lost; /* linked by own_node: to be reported by the next wait, as FAILED or as left ready */
+    AioWaiters beyond;
+    HANDLE fired;   /* owned; auto-reset: one of `beyond` has fired */
+    HANDLE timer;   /* owned, or NULL where the system has none of high resolution */
+    AioList untold; /* linked by own_node: see untold.h */
 } HandlePoller;
 
 static HandlePoller *handle_poller(AioPoller *poller)
@@ -76,10 +69,9 @@ static int handle_open(AioPoller **poller)
         error = aio__last_error();
         goto no_event;
     }
-    aio__pool_waits_init(&self->beyond, set_fired, self->fired);
-    self->timer = CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION,
-                                         TIMER_MODIFY_STATE | SYNCHRONIZE);
-    aio__list_init(&self->lost);
+    aio__waiters_init(&self->beyond, set_fired, self->fired);
+    self->timer = aio__short_timer();
+    aio__list_init(&self->untold);
     self->poller.ops = &aio__poller_handle;
     *poller = &self->poller;
     return 0;
@@ -96,7 +88,7 @@ no_sockets:
 static void handle_close(AioPoller *poller)
 {
     HandlePoller *self = handle_poller(poller);
-    aio__pool_waits_destroy(&self->beyond);
+    aio__waiters_destroy(&self->beyond);
     if (self->timer) {
         CloseHandle(self->timer);
     }
@@ -113,13 +105,13 @@ static int add_object(HandlePoller *self, AioWatch *watch)
     if (error || aio__direct_add(&self->direct, watch, kind)) {
         return error;
     }
-    return aio__pool_waits_add(&self->beyond, watch, kind);
+    return aio__waiters_add(&self->beyond, watch, kind);
 }
 
 static void remove_object(HandlePoller *self, AioWatch *watch)
 {
     if (!aio__direct_remove(&self->direct, watch)) {
-        aio__pool_waits_remove(&self->beyond, watch);
+        aio__waiters_remove(&self->beyond, watch);
     }
 }
 
@@ -140,47 +132,23 @@ static int update_object(HandlePoller *self, AioWatch *watch, unsigned wanted)
 static void handle_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
 {
     HandlePoller *self = handle_poller(poller);
-    aio__node_unlink(&watch->own_node);
     int error = watch->kind == AIO_HANDLE_OBJECT
                     ? update_object(self, watch, wanted)
                     : aio__sockets_update(&self->sockets, watch, wanted);
-    watch->error = error;
-    if (error) {
-        watch->wanted = 0;
-    }
-    if (error ||
-        (wanted && (watch->ready & AIO_WATCH_ONCE) && !aio__node_linked(&watch->ready_node))) {
-        aio__list_push(&self->lost, &watch->own_node);
-    }
+    aio__untold_update(&self->untold, watch, wanted, error);
 }
 
-static int report_lost(HandlePoller *self, AioList *ready)
-{
-    AioNode *node;
-    int found = 0;
-    while ((node = aio__list_pop(&self->lost))) {
-        AioWatch *watch = aio__watch_of_own(node);
-        unsigned facts = watch->ready;
-        if (watch->error) {
-            watch->state = AIO_WATCH_IDLE;
-            watch->wanted = 0;
-            facts = AIO_WATCH_FAILED;
-        }
-        aio__watch_set_ready(watch, facts, ready);
-        found++;
-    }
-    return found;
-}
-
-/* What can be seen without asking for each handle: sockets, and what the pool told. */
+/* What can be seen without a call for each handle that is waited for directly. */
 static int look(HandlePoller *self, AioList *ready)
 {
-    int found = aio__sockets_look(&self->sockets, ready, &self->lost);
-    if (found < 0) {
-        return found;
+    int sockets = aio__sockets_look(&self->sockets, ready, &self->untold);
+    int fired = sockets < 0 ? sockets : aio__waiters_take(&self->beyond, ready);
+    if (fired < 0) {
+        return fired;
     }
-    found += aio__pool_waits_take(&self->beyond, ready);
-    return found + report_lost(self, ready);
+    int found = sockets + fired + aio__untold_report(&self->untold, ready);
+    int more = aio__waiters_probe(&self->beyond, found == 0, ready);
+    return more < 0 ? more : found + more;
 }
 
 /* One call for all. Returns the index of the direct handle that it told of, NONE, or -EBADF. */
@@ -191,12 +159,9 @@ static int sleep_once(HandlePoller *self, int64_t timeout_ns)
     handles[n++] = self->sockets.event;
     handles[n++] = self->fired;
     DWORD timeout_ms = aio__timeout_ms(timeout_ns);
-    if (self->timer && timeout_ns > 0 && timeout_ns < SHORT_NS) {
-        LARGE_INTEGER relative = {.QuadPart = -((timeout_ns + 99) / 100)};
-        if (SetWaitableTimer(self->timer, &relative, 0, NULL, NULL, FALSE)) {
-            handles[n++] = self->timer;
-            timeout_ms = INFINITE;
-        }
+    if (aio__short_timer_set(self->timer, timeout_ns)) {
+        handles[n++] = self->timer;
+        timeout_ms = INFINITE;
     }
     DWORD answer = WaitForMultipleObjects(n, handles, FALSE, timeout_ms);
     if (answer == WAIT_FAILED) {
@@ -219,37 +184,26 @@ static int wait_for_any(HandlePoller *self, int64_t timeout_ns, AioList *ready)
 /* The next sleep may take no longer than this. */
 static int64_t sleep_ns(const HandlePoller *self, int64_t deadline)
 {
-    int64_t left = deadline == INT64_MAX ? -1 : deadline - aio__monotonic_ns();
-    if (left < 0 && deadline != INT64_MAX) {
-        left = 0;
-    }
+    int64_t left = aio__time_left(deadline);
     return self->sockets.stalled && (left < 0 || left > STALLED_NS) ? STALLED_NS : left;
 }
 
-/*
- * One look, and a sleep where that finds nothing. The pool is told to wait after the handles that it is for were looked at: what it
- * takes is told later. Its share of a busy loop is one look at some of its handles each time.
- */
+/* One look, and a sleep where that finds nothing. A call that does not sleep sees what the waiters have seen so far, too. */
 static int wait_once(HandlePoller *self, int64_t deadline, AioList *ready)
 {
+    if (deadline == 0) {
+        aio__waiters_withdraw(&self->beyond);
+    }
     int found = look(self, ready);
     int64_t left = found ? 0 : sleep_ns(self, deadline);
     if (found < 0) {
         return found;
     }
     if (left != 0) {
-        aio__pool_waits_arm(&self->beyond);
+        aio__waiters_arm(&self->beyond);
     }
     int direct = left ? wait_for_any(self, left, ready) : aio__direct_look(&self->direct, ready);
-    if (direct < 0 || (left && direct == 0)) {
-        return direct;
-    }
-    found += direct;
-    int pool = aio__pool_waits_probe(&self->beyond, found == 0, ready);
-    if (deadline != 0) {
-        aio__pool_waits_arm(&self->beyond);
-    }
-    return pool < 0 ? pool : found + pool;
+    return direct < 0 ? direct : found + direct;
 }
 
 static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
@@ -259,9 +213,9 @@ static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     for (;;) {
         int found = wait_once(self, deadline, ready);
         if (found == -EBADF) {
-            aio__direct_drop_bad(&self->direct, ready, &self->lost);
-            aio__pool_waits_drop_bad(&self->beyond, ready, &self->lost);
-            found = report_lost(self, ready);
+            aio__direct_drop_bad(&self->direct, ready, &self->untold);
+            aio__waiters_drop_bad(&self->beyond, ready, &self->untold);
+            found = aio__untold_report(&self->untold, ready);
             if (found == 0) {
                 return -EBADF; /* it was none of ours: there is nothing to be done about it */
             }
@@ -276,8 +230,8 @@ static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
 static bool handle_flush(AioPoller *poller)
 {
     HandlePoller *self = handle_poller(poller);
-    aio__pool_waits_arm(&self->beyond);
-    return !aio__list_empty(&self->lost);
+    aio__waiters_arm(&self->beyond);
+    return !aio__list_empty(&self->untold);
 }
 
 const AioPollerOps aio__poller_handle = {

@@ -65,12 +65,6 @@ static void drop(AioSocketSet *set, AioWatch *watch)
     watch->wanted = 0;
 }
 
-/* Windows says "no socket" also of what is nothing at all. */
-static int no_socket(AioHandle handle)
-{
-    return aio__is_open((HANDLE)handle) ? -ENOTSOCK : -EBADF;
-}
-
 static int associate(AioSocketSet *set, AioWatch *watch, unsigned wanted)
 {
     long events = FD_CLOSE;
@@ -78,7 +72,7 @@ static int associate(AioSocketSet *set, AioWatch *watch, unsigned wanted)
     events |= wanted & AIO_WATCH_WRITE ? FD_WRITE | FD_CONNECT : 0;
     if (WSAEventSelect((SOCKET)watch->handle, set->event, events) != 0) {
         int error = aio__win32_error((DWORD)WSAGetLastError());
-        return error == -ENOTSOCK ? no_socket(watch->handle) : error;
+        return error == -ENOTSOCK ? aio__no_socket((HANDLE)watch->handle) : error;
     }
     return 0;
 }
@@ -152,7 +146,7 @@ static int report(AioSocketSet *set, size_t from, size_t to, AioList *ready, Aio
         AioWatch *watch = set->watches[i];
         unsigned events = (unsigned)(unsigned short)set->fds[i].revents;
         if (events & POLLNVAL) {
-            watch->error = no_socket(watch->handle);
+            watch->error = aio__no_socket((HANDLE)watch->handle);
             aio__list_push(lost, &watch->own_node);
             continue;
         }

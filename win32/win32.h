@@ -15,6 +15,7 @@
 
 #include <windows.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ static inline bool aio__is_open(HANDLE handle)
 {
     DWORD flags;
     return GetHandleInformation(handle, &flags);
+}
+
+/* Why something is no socket; Windows says the same of what is nothing at all. */
+static inline int aio__no_socket(HANDLE handle)
+{
+    return aio__is_open(handle) ? -ENOTSOCK : -EBADF;
 }
 
 /* That for GetLastError(). */
