@@ -166,6 +166,7 @@ static void host_woke(AioContext *ctx)
     if (ctx->loop_state == AIO_LOOP_PREPARED) {
         aio__sleep_end(ctx, AIO_NOTIFY_HOST);
         ctx->loop_state = AIO_LOOP_IDLE;
+        aio__notify_host_woke(ctx);
     }
     aio_notify_accept(ctx);
 }

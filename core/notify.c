@@ -11,6 +11,10 @@
  * Every change of the word is a read-modify-write, so that an acquire by the loop sees the work of all
  * posters before it (they form one release sequence).
  *
+ * Where the poller has a way of its own to be woken, the notifier is for hosts, and what is written depends on who the
+ * poster found: SLEEPERS are woken, a HOST finds its notifier set. That needs no further argument. Whoever announces
+ * himself as the one while NEWS or KICK stands that was written for the other sees it, and does not sleep on it.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "core/notify.h"
@@ -34,6 +38,9 @@ int aio__notify_init(AioContext *ctx)
     int error = aio_notifier_init(&notify->notifier, false);
     if (error) {
         return error;
+    }
+    if (ctx->poller->ops->wake) {
+        return 0;
     }
     notify->drained =
         !(ctx->poller->ops->flags & AIO_POLLER_EDGE) || !aio__notifier_has_edges(&notify->notifier);
@@ -64,6 +71,19 @@ void aio__post_cancel(AioContext *ctx)
     atomic_fetch_sub_explicit(&ctx->notify.state, AIO_NOTIFY_POSTER, memory_order_release);
 }
 
+/* Wake those of whom `state` says that they may sleep. */
+static void write_to(AioContext *ctx, uint32_t state)
+{
+    AioPoller *poller = ctx->poller;
+    if (poller->ops->wake && (state & AIO_NOTIFY_SLEEPERS)) {
+        poller->ops->wake(poller);
+    }
+    if (!poller->ops->wake || (state & AIO_NOTIFY_HOST)) {
+        aio_notifier_set(&ctx->notify.notifier);
+    }
+    aio__count_any(ctx, notifier_writes);
+}
+
 static bool must_write(uint32_t state)
 {
     return (state & (AIO_NOTIFY_HOST | AIO_NOTIFY_SLEEPERS)) &&
@@ -86,8 +106,7 @@ static void post(AioContext *ctx, uint32_t bits, bool inside)
     } while (!atomic_compare_exchange_weak_explicit(&ctx->notify.state, &old, new,
                                                     memory_order_release, memory_order_relaxed));
     if (must_write(old)) {
-        aio_notifier_set(&ctx->notify.notifier);
-        aio__count_any(ctx, notifier_writes);
+        write_to(ctx, old);
         aio__post_cancel(ctx);
     }
 }
@@ -188,6 +207,14 @@ static void notifier_lost(AioContext *ctx)
     if (code != -EBADF) {
         watch_notifier(
             ctx); /* a spin until that succeeds is better than a loop that can't be woken */
+    }
+}
+
+void aio__notify_host_woke(AioContext *ctx)
+{
+    /* Unwatched, it may have been set for this host, or late for what an earlier one saw by itself. */
+    if (ctx->poller->ops->wake && aio_notifier_test_and_clear(&ctx->notify.notifier)) {
+        aio__count(ctx, drains);
     }
 }
 

@@ -36,8 +36,9 @@ enum {
 typedef struct AioNotify {
     _Atomic uint32_t state;
     AioNotifier notifier;
-    AioWatch watch; /* of the notifier: in the poller as long as the context lives */
-    bool drained;   /* the notifier must be cleared after it was seen; else its edges are enough */
+    /* Of the notifier, in the poller as long as the context lives; unused where that has `wake`. */
+    AioWatch watch;
+    bool drained; /* seen by a wait, the notifier must be cleared; else its edges are enough */
 } AioNotify;
 
 /* A fact about a notifier that was made: each set is an edge of its own, cleared or not. */
@@ -80,5 +81,8 @@ bool aio__kick_accept(AioContext *ctx);
 
 /* After a wait: take the notifier's own watch off the ready list, and clear it where needed. */
 void aio__notify_seen(AioContext *ctx);
+
+/* A host has woken: clear the notifier where no wait does. Before notifications are accepted. */
+void aio__notify_host_woke(AioContext *ctx);
 
 #endif

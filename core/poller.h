@@ -3,7 +3,7 @@
  * CMakeLists.txt whose position is its rank. docs/adding-a-poller.md walks through it.
  *
  * True of all operations: they are called by the home thread only, except close (the last unref runs
- * anywhere); they run no callback of a user; they allocate in open and update, never in wait.
+ * anywhere) and wake; they run no callback of a user; they allocate in open and update, never in wait.
  * A poller knows watches and nothing else: no bottom half, timer or coroutine.
  *
  * SPDX-License-Identifier: MIT
@@ -103,7 +103,7 @@ typedef struct AioPollerOps {
     /*
      * Apply what updates left to do, sleep until a watch is ready or for timeout_ns (-1 for ever, 0 not at
      * all; rounded up, never early), and append ready watches to the list. Returns how many it appended or
-     * found again, 0 when the time was up, -EINTR where it returned early for no reason of ours,
+     * found again, 0 when the time was up (or on wake, below), -EINTR where it returned early for no reason of ours,
      * or another negative errno value. What exceeds one batch stays in the kernel for the next call.
      */
     int (*wait)(AioPoller *poller, int64_t timeout_ns, AioList *ready);
@@ -116,6 +116,17 @@ typedef struct AioPollerOps {
 
     /* Optional: whether wait(0) would find something, answered without a system call. */
     bool (*peek)(AioPoller *poller);
+
+    /*
+     * Optional, from any thread or signal handler: end the wait under way, or if none is, the next that is not over at
+     * once; it then returns what it found, perhaps 0. As often as wanted; what came late ends a wait for nothing.
+     *
+     * Pollers without it watch the context's notifier, which is the first watch and needs no operation. That is the rule; this is
+     * for those whose kernel object is itself what others write to (a completion port): a second object, with somebody in
+     * between who waits for it and passes it on, would be slower than the rest of the wait. The notifier is then for hosts only, and not
+     * watched.
+     */
+    void (*wake)(AioPoller *poller);
 
     /* Optional (AIO_POLLER_HANDLE): what a host waits on for reading, the same one for ever; AIO_HANDLE_NONE: refused. */
     AioHandle (*handle)(AioPoller *poller);

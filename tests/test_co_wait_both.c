@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "tests/co_help.h"
 
@@ -43,6 +44,7 @@ typedef struct Scene {
     FixturePair pair; /* the coroutines wait for `a` */
     Side reader;
     Side writer;
+    atomic_bool closed; /* `a`, by another thread */
 } Scene;
 
 static uint64_t handlers(Scene *scene)
@@ -394,6 +396,8 @@ static void remove_and_wait(void *opaque)
     Scene *scene = opaque;
     aio_handler_remove_wait(scene->ctx, scene->pair.a, fixture_pair_kind());
     fixture_close(scene->pair.a);
+    atomic_store(&scene->closed, true);
+    aio_notify(scene->ctx);
 }
 
 static void another_thread_removes_the_handler_and_closes(void **state)
@@ -404,6 +408,9 @@ static void another_thread_removes_the_handler_and_closes(void **state)
     FixtureThread *thread = fixture_thread_start(remove_and_wait, &scene);
     until_over(&scene, &scene.reader);
     until_over(&scene, &scene.writer);
+    while (!atomic_load(&scene.closed)) {
+        drive(scene.ctx, true); /* the poller may let go of it a wait later */
+    }
     fixture_thread_join(thread);
     scene.pair.a = AIO_HANDLE_NONE;
     assert_int_equal(scene.reader.result, -ECANCELED);

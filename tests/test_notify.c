@@ -100,7 +100,7 @@ static void notify_during_a_callback_is_for_the_next_iteration(AioContext *ctx)
 
 static void sleep_then_notify(void *opaque)
 {
-    fixture_sleep_ms(30);
+    fixture_sleep_ms(300);
     aio_notify(opaque);
 }
 
@@ -112,7 +112,7 @@ static void notify_ends_a_wait_for_nothing_and_the_wait_costs_nothing(void **sta
     FixtureThread *thread = fixture_thread_start(sleep_then_notify, ctx);
     int64_t cpu = fixture_cpu_ns();
     assert_false(drive(ctx, true));
-    assert_true(fixture_cpu_ns() - cpu < 20000000);
+    assert_true(fixture_cpu_ns() - cpu < 150000000);
     fixture_thread_join(thread);
     AioContextCounters counters = counters_of(ctx);
     assert_int_equal(counters.waits, 1);
@@ -128,7 +128,8 @@ static void drain_is_not_needed_where_the_system_tells_edges(void **state)
     AioContext *ctx = fixture_context();
     bool edges = (ctx->poller->ops->flags & AIO_POLLER_EDGE) &&
                  aio__notifier_has_edges(&ctx->notify.notifier);
-    assert_int_equal(ctx->notify.drained, !edges);
+    bool by_poller = ctx->poller->ops->wake != NULL; /* then only hosts have a use for it */
+    assert_int_equal(ctx->notify.drained, !edges && !by_poller);
     fixture_context_free(ctx);
 }
 

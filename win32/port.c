@@ -1,0 +1,80 @@
+/*
+ * A completion port, and whom its packets are for.
+ *
+ * Keys are not used: the address that comes with a packet says all. One that belongs to nobody (a program may bind a
+ * handle of its own to any port that it can guess) carries none, and is dropped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "win32/port.h"
+
+#include <errno.h>
+
+static AioPortOp *op_of(OVERLAPPED *overlapped)
+{
+    return (AioPortOp *)(void *)overlapped;
+}
+
+static AioPortWake *wake_of_op(AioPortOp *op)
+{
+    return (AioPortWake *)(void *)op;
+}
+
+int aio__port_open(AioPort *port)
+{
+    port->handle = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    return port->handle ? 0 : aio__last_error();
+}
+
+void aio__port_close(AioPort *port)
+{
+    CloseHandle(port->handle);
+}
+
+int aio__port_attach(AioPort *port, HANDLE file)
+{
+    return CreateIoCompletionPort(file, port->handle, 0, 0) ? 0 : aio__last_error();
+}
+
+static void wake_taken(AioPortOp *op)
+{
+    AioPortWake *wake = wake_of_op(op);
+    wake->seen = true;
+    /* Acquire: pairs with aio__port_wake(): what was made visible before a wake-up that was spared is seen after this. */
+    atomic_exchange_explicit(&wake->posted, false, memory_order_acquire);
+}
+
+void aio__port_wake_init(AioPortWake *wake, AioPort *port)
+{
+    *wake = (AioPortWake){.op.done = wake_taken, .port = port};
+}
+
+void aio__port_wake(AioPortWake *wake)
+{
+    /* Release: pairs with wake_taken(). */
+    if (atomic_exchange_explicit(&wake->posted, true, memory_order_release)) {
+        return;
+    }
+    /* It has no way to fail but for memory of the kernel: that comes back, or nothing works any more. */
+    while (!PostQueuedCompletionStatus(wake->port->handle, 0, 0, &wake->op.overlapped) &&
+           aio__last_error() == -ENOMEM) {
+        SwitchToThread();
+    }
+}
+
+int aio__port_take(AioPort *port, DWORD timeout_ms)
+{
+    OVERLAPPED_ENTRY entries[AIO_PORT_BATCH];
+    ULONG count = 0;
+    if (!GetQueuedCompletionStatusEx(port->handle, entries, AIO_PORT_BATCH, &count, timeout_ms,
+                                     FALSE)) {
+        return GetLastError() == WAIT_TIMEOUT ? 0 : aio__last_error();
+    }
+    for (ULONG i = 0; i < count; i++) {
+        if (entries[i].lpOverlapped) {
+            AioPortOp *op = op_of(entries[i].lpOverlapped);
+            op->done(op);
+        }
+    }
+    return (int)count;
+}
