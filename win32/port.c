@@ -10,6 +10,8 @@
 
 #include <errno.h>
 
+#include <winternl.h>
+
 static AioPortOp *op_of(OVERLAPPED *overlapped)
 {
     return (AioPortOp *)(void *)overlapped;
@@ -59,6 +61,20 @@ void aio__port_wake(AioPortWake *wake)
     while (!PostQueuedCompletionStatus(wake->port->handle, 0, 0, &wake->op.overlapped) &&
            aio__last_error() == -ENOMEM) {
         SwitchToThread();
+    }
+}
+
+int64_t aio__port_result(const AioPortOp *op)
+{
+    DWORD error = RtlNtStatusToDosError((NTSTATUS)op->overlapped.Internal);
+    switch (error) {
+    case ERROR_SUCCESS:
+    case ERROR_MORE_DATA: /* of a message: what there was room for */
+        return (int64_t)op->overlapped.InternalHigh;
+    case ERROR_HANDLE_EOF:
+        return 0;
+    default:
+        return aio__win32_error(error);
     }
 }
 

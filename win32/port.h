@@ -47,6 +47,9 @@ void aio__port_wake_init(AioPortWake *wake, AioPort *port);
 /* End the take under way, or the next: from any thread, as often as wanted. Costs nothing while the packet is in the queue. */
 void aio__port_wake(AioPortWake *wake);
 
+/* To what an op came, once it is done: bytes, or a negative errno value. The end of a file is 0 bytes. */
+int64_t aio__port_result(const AioPortOp *op);
+
 /* The most packets that one call takes. */
 #define AIO_PORT_BATCH 128
 

@@ -15,6 +15,7 @@
 #include "aioctx/file.h"
 #include "aioctx/handler.h"
 #include "aioctx/notifier.h"
+#include "aioctx/overlapped.h"
 #include "aioctx/request.h"
 #include "aioctx/thread.h"
 #include "aioctx/thread_pool.h"
