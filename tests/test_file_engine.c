@@ -458,12 +458,12 @@ static void refused_memory_is_an_error_and_leaves_nothing(void **state)
         bool refused = true;
         for (unsigned n = 1; refused; n++) {
             FakePlan plan = {.rounds = 1};
+            unsigned handles = fixture_open_handles();
             AioContext *ctx = context_for(fake ? &plan : NULL);
             FixtureFile name = fixture_file(100);
             Done d = {.calls = 0};
             unsigned submitted = 0;
             AioError *error = NULL;
-            unsigned handles = fixture_open_handles();
             aio__alloc_fail_at(n);
             AioFile *file = aio_file_open(ctx, name.path, RW, &error);
             if (file) {
@@ -476,9 +476,9 @@ static void refused_memory_is_an_error_and_leaves_nothing(void **state)
             aio__alloc_fail_at(0);
             aio_file_close(file);
             assert_int_equal(d.calls, submitted);
-            assert_int_equal(fixture_open_handles(), handles);
             fixture_file_remove(&name);
-            fixture_context_free(ctx);
+            fixture_context_free(ctx); /* with its workers, which have handles on Windows */
+            assert_int_equal(fixture_open_handles(), handles);
             assert_true(n < 100);
         }
     }
