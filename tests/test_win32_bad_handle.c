@@ -103,9 +103,44 @@ static void what_turns_out_to_be_no_object_to_wait_for_is_reported_once(void **s
     }
 }
 
+static void socket_closed_under_the_loop_is_reported_once_and_others_are_served(void **state)
+{
+    (void)state;
+    const unsigned wanted[] = {PROBE_READ, PROBE_READ | PROBE_WRITE};
+    for (size_t i = 0; i < 2; i++) {
+        AioContext *ctx = fixture_home();
+        Probe before, closed, behind;
+        probe_open_reader(&before, ctx);
+        probe_open(&closed, ctx);
+        probe_set(&closed, wanted[i] | PROBE_ERROR, 0);
+        probe_open_reader(&behind, ctx);
+        closesocket((SOCKET)closed.pair.a);
+        probe_ping(&before);
+        probe_ping(&behind);
+        while (closed.errors == 0 || before.reads == 0 || behind.reads == 0) {
+            drive(ctx, false);
+        }
+        assert_int_equal(closed.errors, 1);
+        assert_int_equal(closed.error, -EBADF);
+        assert_int_equal(closed.calls, 0);
+        probe_expect_error(ctx, EBADF, "can't be watched");
+        assert_in_range(probe_sleep(ctx, 30), 1, 10);
+        assert_int_equal(closed.errors, 1);
+        probe_ping(&behind);
+        assert_true(drive(ctx, true));
+        assert_int_equal(behind.reads, 2);
+        probe_remove(&closed);
+        closesocket((SOCKET)closed.pair.b);
+        probe_close(&before);
+        probe_close(&behind);
+        fixture_context_free(ctx);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_can_not_be_watched_is_an_error_that_names_it),
     cmocka_unit_test(handle_closed_under_the_loop_is_reported_once_and_others_are_served),
+    cmocka_unit_test(socket_closed_under_the_loop_is_reported_once_and_others_are_served),
     cmocka_unit_test(what_turns_out_to_be_no_object_to_wait_for_is_reported_once),
 };
 TEST_MAIN(tests)
