@@ -14,6 +14,7 @@
 #include "core/bh.h"
 #include "core/busy_poll.h"
 #include "core/coroutine.h"
+#include "core/fatal.h"
 #include "core/file_engine.h"
 #include "core/handler.h"
 #include "core/notify.h"
@@ -128,13 +129,6 @@ void aio__enter_home(AioContext *ctx, const char *what);
 
 /* Record an error of a function without an error result. Takes ownership. */
 void aio__record_error(AioContext *ctx, AioError *error);
-
-/* Report a programming error from the fatal list and end the program. */
-#if defined(__GNUC__)
-AIO_PRINTF(1, 2)
-__attribute__((noreturn))
-#endif
-void aio__fatal(const char *format, ...);
 
 /* The context that the calling thread runs; set around an iteration. Returns the former one. */
 AioContext *aio__set_running(AioContext *ctx);
