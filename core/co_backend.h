@@ -46,7 +46,8 @@ void aio__co_state_destroy(AioCoState *state);
 
 /*
  * Go on in `to`, until something switches to `from`. Once control has left, nothing of `from` is touched: it
- * may go on elsewhere at once.
+ * may go on elsewhere at once. It does not fail: where control can't leave a thread for want of memory, the
+ * program ends by aio__fatal(), since whoever enters a coroutine relies on its having run.
  */
 void aio__co_switch(AioCoState *from, AioCoState *to);
 

@@ -45,6 +45,13 @@ if(WIN32)
   aioctx_add_tests(win32_bad_handle LOOP SOURCES probe.c win32_help.c)
   aioctx_add_tests(win32_socket LOOP SOURCES probe.c)
   aioctx_add_tests(win32_fiber LABELS threads coroutines)
+  if(CMAKE_SIZEOF_VOID_P EQUAL 8) # for 32 bits the linker's names for these calls are others
+    aioctx_add_tests(win32_fiber_refused PRIVATE LABELS coroutines)
+    if(TARGET test_win32_fiber_refused)
+      target_link_options(test_win32_fiber_refused PRIVATE
+        LINKER:--wrap=__imp_ConvertThreadToFiberEx,--wrap=__imp_CreateFiberEx)
+    endif()
+  endif()
   aioctx_add_tests(win32_time PRIVATE)
   aioctx_add_tests(win32_file_open LOOP LABELS threads SOURCES file_help.c)
   aioctx_add_tests(win32_file LOOP SOURCES probe.c win32_help.c file_help.c)

@@ -9,10 +9,14 @@
 #include <string.h>
 
 #include "core/co_backend.h"
+#include "core/fatal.h"
 #include "win32/win32.h"
 
 /* Committed at first; the rest is reserved. */
 #define COMMITTED 16384
+
+/* How often the system is asked to make the thread a fiber, and how long it has in between. */
+enum { TRIES = 10, PAUSE_MS = 50 };
 
 /* The system's inline function reads the thread's block at address 0 of a segment, which gcc takes for a null pointer. */
 #pragma GCC diagnostic push
@@ -60,13 +64,31 @@ void aio__co_state_destroy(AioCoState *state)
     DeleteFiber(state->resume);
 }
 
+/*
+ * Takes a little memory. The system may have none for as long as its paging file grows, so it is asked again; after that
+ * control has no way on, and nobody could be told.
+ */
+static void *become_fiber(void)
+{
+    DWORD error = 0;
+    for (int i = 0; i < TRIES; i++) {
+        void *fiber = ConvertThreadToFiberEx(NULL, FIBER_FLAG_FLOAT_SWITCH);
+        if (fiber) {
+            return fiber;
+        }
+        error = GetLastError();
+        Sleep(PAUSE_MS);
+    }
+    aio__fatal("Entering a coroutine: the thread can't become a fiber, error %lu of Windows",
+               error);
+}
+
 static void leave(AioCoState *from, AioCoState *to)
 {
     bool converted = false;
     if (is_thread(from)) {
         converted = !IsThreadAFiber();
-        from->resume =
-            converted ? ConvertThreadToFiberEx(NULL, FIBER_FLAG_FLOAT_SWITCH) : current_fiber();
+        from->resume = converted ? become_fiber() : current_fiber();
     }
     SwitchToFiber(to->resume);
     arrive(from);
