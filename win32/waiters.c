@@ -395,10 +395,10 @@ int aio__waiters_take(AioWaiters *set, AioList *ready)
 
 int aio__waiters_probe(AioWaiters *set, bool all, AioList *ready)
 {
-    AioNode *last = set->idle.head.prev;
+    AioNode *last = aio__list_last(&set->idle);
     AioNode *node = NULL;
     int found = 0;
-    while (node != last && !aio__list_empty(&set->idle)) {
+    while (node != last) {
         const AioObject *batch[MAXIMUM_WAIT_OBJECTS];
         size_t n = 0;
         while (n < MAXIMUM_WAIT_OBJECTS && node != last) {
