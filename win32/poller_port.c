@@ -72,15 +72,13 @@ static void timer_close(PortPoller *self)
 
 static int port_open(AioPoller **poller)
 {
-    WSADATA data;
     int error = -ENOMEM;
     PortPoller *self = aio__calloc(1, sizeof(*self));
     if (!self) {
         return error;
     }
-    int status = WSAStartup(MAKEWORD(2, 2), &data); /* counted by the system */
-    if (status != 0) {
-        error = aio__win32_error((DWORD)status);
+    error = aio__winsock_start();
+    if (error) {
         goto no_sockets;
     }
     error = aio__port_open(&self->port);

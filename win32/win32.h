@@ -41,4 +41,12 @@ static inline int aio__last_error(void)
     return aio__win32_error(GetLastError());
 }
 
+/* Windows sockets, counted by the system: one WSACleanup() for each success. 0 or a negative errno value. */
+static inline int aio__winsock_start(void)
+{
+    WSADATA data;
+    int status = WSAStartup(MAKEWORD(2, 2), &data);
+    return status == 0 ? 0 : aio__win32_error((DWORD)status);
+}
+
 #endif
