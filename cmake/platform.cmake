@@ -1,4 +1,5 @@
-# Chooses the files of this system. The order of the aioctx_poller() lines is the rank of the pollers.
+# Chooses the files of this system. The order of the aioctx_poller() lines is the rank of the pollers, that of the
+# aioctx_file_engine() lines the rank of the file engines.
 
 set(AIOCTX_PLATFORM_SOURCES)
 set(AIOCTX_PLATFORM_LIBRARIES)
@@ -7,6 +8,13 @@ set(AIOCTX_POLLERS)
 macro(aioctx_poller name option)
   if(${option})
     list(APPEND AIOCTX_POLLERS ${name})
+    list(APPEND AIOCTX_PLATFORM_SOURCES ${ARGN})
+  endif()
+endmacro()
+set(AIOCTX_FILE_ENGINES)
+macro(aioctx_file_engine name option)
+  if(${option})
+    list(APPEND AIOCTX_FILE_ENGINES ${name})
     list(APPEND AIOCTX_PLATFORM_SOURCES ${ARGN})
   endif()
 endmacro()
@@ -22,7 +30,9 @@ endif()
 
 include(cmake/coroutine.cmake) # sets AIOCTX_CO_SOURCES and AIOCTX_CO_CHECK
 
-# The candidate list: no core file knows a poller's name.
+list(APPEND AIOCTX_FILE_ENGINES pool) # of core, and refused by no context
+
+# The candidate lists: no core file knows a poller's name, or that of an engine of some systems.
 set(AIOCTX_POLLER_EXTERNS "")
 set(AIOCTX_POLLER_ENTRIES "")
 foreach(poller IN LISTS AIOCTX_POLLERS)
@@ -30,4 +40,11 @@ foreach(poller IN LISTS AIOCTX_POLLERS)
   string(APPEND AIOCTX_POLLER_ENTRIES "    &aio__poller_${poller},\n")
 endforeach()
 configure_file(cmake/pollers.c.in ${CMAKE_CURRENT_BINARY_DIR}/pollers.c @ONLY)
-set(AIOCTX_GENERATED_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/pollers.c)
+set(AIOCTX_FILE_ENGINE_EXTERNS "")
+set(AIOCTX_FILE_ENGINE_ENTRIES "")
+foreach(engine IN LISTS AIOCTX_FILE_ENGINES)
+  string(APPEND AIOCTX_FILE_ENGINE_EXTERNS "extern const AioFileEngineOps aio__file_engine_${engine};\n")
+  string(APPEND AIOCTX_FILE_ENGINE_ENTRIES "    &aio__file_engine_${engine},\n")
+endforeach()
+configure_file(cmake/file_engines.c.in ${CMAKE_CURRENT_BINARY_DIR}/file_engines.c @ONLY)
+set(AIOCTX_GENERATED_SOURCES ${CMAKE_CURRENT_BINARY_DIR}/pollers.c ${CMAKE_CURRENT_BINARY_DIR}/file_engines.c)

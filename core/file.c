@@ -83,7 +83,10 @@ void aio__file_engine_hand_over(AioContext *ctx)
 
 static bool prepare_engine(AioContext *ctx, AioError **errp)
 {
-    int error = ctx->engine ? 0 : aio__file_engine_use(ctx, &aio__file_engine_pool);
+    int error = ctx->engine ? 0 : -ENOTSUP;
+    for (int i = 0; error == -ENOTSUP && aio__file_engines[i]; i++) {
+        error = aio__file_engine_use(ctx, aio__file_engines[i]);
+    }
     if (error) {
         aio_error_set(errp, -error, "Can't set up file I/O for context '%s': %s", ctx->name,
                       aio__error_text(-error));

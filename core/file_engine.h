@@ -84,7 +84,10 @@ typedef struct AioFileEngineOps {
     const char *name; /* borrowed: constant */
     size_t op_size;   /* of the struct that begins with AioFileOp */
 
-    /* Make one for a context. 0, or a negative errno value where the system refuses it. */
+    /*
+     * Make one for a context. 0, -ENOTSUP where it does not go with the context's poller, or another negative errno
+     * value where the system refuses it.
+     */
     int (*open)(AioContext *ctx, AioFileEngine **engine);
 
     /* Free it. No op is STARTED. */
@@ -114,8 +117,11 @@ struct AioFileEngine {
         deferred; /* core's own, false at first: the flush is a deferred call, with a reference of the context */
 };
 
-/* The generic engine, which every system has. */
+/* The generic engine, which every system has and every context can use. */
 extern const AioFileEngineOps aio__file_engine_pool;
+
+/* Those of this build, best first, and NULL at the end. A context uses the first that goes with its poller. */
+extern const AioFileEngineOps *const aio__file_engines[];
 
 /* Have a context use this engine; -EBUSY where it has one already, as from its first file on. */
 int aio__file_engine_use(AioContext *ctx, const AioFileEngineOps *ops);

@@ -6,44 +6,28 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "core/file_pool.h"
+
 #include <errno.h>
-#include <stdatomic.h>
 
 #include "core/alloc.h"
-#include "core/context.h"
-#include "core/file_engine.h"
-#include "core/thread_pool.h"
 
 /* The largest read that is tried at home: copying more would hold up the loop longer than a worker costs. */
 #define INLINE_MAX 65536
 
-/* In AioFile.engine_data: the system knows no reads that do not wait, for this file. */
-#define NO_INLINE 1u
-
-typedef struct PoolEngine {
-    AioFileEngine engine; /* first */
-    AioThreadPool *pool;  /* owned */
-} PoolEngine;
-
-typedef struct PoolOp {
-    AioFileOp op; /* first */
-    AioPoolWork work;
-    atomic_bool cancelled; /* asked for while a worker has it */
-} PoolOp;
-
 static AioThreadPool *pool_of(AioFileEngine *engine)
 {
-    return ((PoolEngine *)engine)->pool;
+    return ((AioFilePool *)engine)->pool;
 }
 
-static PoolOp *op_of_work(AioPoolWork *work)
+static AioFilePoolOp *op_of_work(AioPoolWork *work)
 {
-    return AIO_CONTAINER_OF(work, PoolOp, work);
+    return AIO_CONTAINER_OF(work, AioFilePoolOp, work);
 }
 
 static void run_op(AioPoolWork *work)
 {
-    PoolOp *op = op_of_work(work);
+    AioFilePoolOp *op = op_of_work(work);
     while (aio__file_op_advance(&op->op, aio__file_io_run(&op->op.io))) {
         /* Relaxed: only a hint, and nothing else goes with it. */
         if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
@@ -55,7 +39,7 @@ static void run_op(AioPoolWork *work)
 
 static void op_done(AioPoolWork *work, bool cancelled)
 {
-    PoolOp *op = op_of_work(work);
+    AioFilePoolOp *op = op_of_work(work);
     if (cancelled) {
         aio__file_op_advance(&op->op, -ECANCELED);
     }
@@ -65,7 +49,8 @@ static void op_done(AioPoolWork *work, bool cancelled)
 static bool may_read_inline(const AioFileOp *op)
 {
     return op->io.kind == AIO_FILE_IO_READ && op->io.length <= INLINE_MAX &&
-           !(op->file->access & AIO_FILE_DIRECT) && !(op->file->engine_data & NO_INLINE);
+           !(op->file->access & AIO_FILE_DIRECT) &&
+           !(op->file->engine_data & AIO_FILE_POOL_NO_INLINE);
 }
 
 /* Whether the read is over. What it did not get is left for a worker, errors included. */
@@ -77,7 +62,7 @@ static bool read_inline(AioFileOp *op)
         int64_t result = aio__file_io_run(&op->io);
         if (result < 0) {
             if (result == -ENOTSUP) {
-                op->file->engine_data |= NO_INLINE;
+                op->file->engine_data |= AIO_FILE_POOL_NO_INLINE;
             }
             break;
         }
@@ -90,11 +75,16 @@ static bool read_inline(AioFileOp *op)
     return over;
 }
 
-static int pool_submit(AioFileEngine *engine, AioFileOp *head)
+static void prepare(AioFilePoolOp *op)
 {
-    PoolOp *op = (PoolOp *)head;
     op->work = (AioPoolWork){.run = run_op, .done = op_done};
     atomic_init(&op->cancelled, false);
+}
+
+int aio__file_pool_submit(AioFileEngine *engine, AioFileOp *head)
+{
+    AioFilePoolOp *op = (AioFilePoolOp *)head;
+    prepare(op);
     if (may_read_inline(head) && read_inline(head)) {
         aio__thread_pool_finish(pool_of(engine), &op->work);
         return 0;
@@ -102,40 +92,57 @@ static int pool_submit(AioFileEngine *engine, AioFileOp *head)
     return aio__thread_pool_queue(pool_of(engine), &op->work);
 }
 
-static void pool_cancel(AioFileEngine *engine, AioFileOp *head)
+void aio__file_pool_cancel(AioFileEngine *engine, AioFileOp *head)
 {
-    PoolOp *op = (PoolOp *)head;
+    AioFilePoolOp *op = (AioFilePoolOp *)head;
     atomic_store_explicit(&op->cancelled, true, memory_order_relaxed);
     aio__thread_pool_cancel(pool_of(engine), &op->work);
 }
 
+void aio__file_pool_finish(AioFilePool *self, AioFilePoolOp *op)
+{
+    prepare(op);
+    aio__thread_pool_finish(self->pool, &op->work);
+}
+
+int aio__file_pool_init(AioFilePool *self, const AioFileEngineOps *ops, AioContext *ctx)
+{
+    self->engine.ops = ops;
+    self->pool = aio__thread_pool_new(ctx);
+    return self->pool ? 0 : -ENOMEM;
+}
+
+void aio__file_pool_destroy(AioFilePool *self)
+{
+    aio__thread_pool_free(self->pool);
+}
+
 static int pool_open(AioContext *ctx, AioFileEngine **result)
 {
-    PoolEngine *engine = aio__calloc(1, sizeof(*engine));
-    if (!engine) {
+    AioFilePool *self = aio__calloc(1, sizeof(*self));
+    if (!self) {
         return -ENOMEM;
     }
-    engine->engine.ops = &aio__file_engine_pool;
-    engine->pool = aio__thread_pool_new(ctx);
-    if (!engine->pool) {
-        aio__free(engine);
-        return -ENOMEM;
+    int error = aio__file_pool_init(self, &aio__file_engine_pool, ctx);
+    if (error) {
+        aio__free(self);
+        return error;
     }
-    *result = &engine->engine;
+    *result = &self->engine;
     return 0;
 }
 
 static void pool_close(AioFileEngine *engine)
 {
-    aio__thread_pool_free(pool_of(engine));
+    aio__file_pool_destroy((AioFilePool *)engine);
     aio__free(engine);
 }
 
 const AioFileEngineOps aio__file_engine_pool = {
     .name = "pool",
-    .op_size = sizeof(PoolOp),
+    .op_size = sizeof(AioFilePoolOp),
     .open = pool_open,
     .close = pool_close,
-    .submit = pool_submit,
-    .cancel = pool_cancel,
+    .submit = aio__file_pool_submit,
+    .cancel = aio__file_pool_cancel,
 };
