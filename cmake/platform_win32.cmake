@@ -9,6 +9,7 @@ else()
 endif()
 aioctx_poller(port AIOCTX_POLLER_PORT win32/poller_port.c win32/port.c win32/afd.c)
 aioctx_poller(handle AIOCTX_POLLER_HANDLE win32/poller_handle.c win32/direct_set.c win32/socket_set.c)
+aioctx_file_engine(overlapped AIOCTX_POLLER_PORT win32/file_overlapped.c)
 set(AIOCTX_NOTIFIER event)
 set(AIOCTX_PLATFORM_LIBRARIES ws2_32 ntdll)
 set(AIOCTX_PLATFORM_DEFINITIONS __USE_MINGW_ANSI_STDIO=1) # the formats of C99

@@ -22,6 +22,11 @@
     (AIO_FILE_READ | AIO_FILE_WRITE | AIO_FILE_CREATE | AIO_FILE_TRUNCATE | AIO_FILE_DIRECT |      \
      AIO_FILE_LOCK)
 
+AioPoller *aio__file_engine_poller(AioContext *ctx)
+{
+    return ctx->poller;
+}
+
 int aio__file_engine_use(AioContext *ctx, const AioFileEngineOps *ops)
 {
     if (ctx->engine) {

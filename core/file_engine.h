@@ -12,6 +12,7 @@
 
 #include "aioctx/file.h"
 #include "core/platform.h"
+#include "core/poller.h"
 
 typedef struct AioFileEngine AioFileEngine;
 
@@ -122,6 +123,9 @@ extern const AioFileEngineOps aio__file_engine_pool;
 
 /* Those of this build, best first, and NULL at the end. A context uses the first that goes with its poller. */
 extern const AioFileEngineOps *const aio__file_engines[];
+
+/* The poller of a context, for engines that go with one. Borrowed: it outlives the engine. */
+AioPoller *aio__file_engine_poller(AioContext *ctx);
 
 /* Have a context use this engine; -EBUSY where it has one already, as from its first file on. */
 int aio__file_engine_use(AioContext *ctx, const AioFileEngineOps *ops);

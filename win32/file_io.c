@@ -6,6 +6,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "win32/file_io.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -72,7 +74,7 @@ static int64_t size_of(HANDLE file)
  * Past the cache, whole sectors are transferred, to and from whole ones. The system says so of the first misfit; some of them
  * don't, so it is said here.
  */
-static bool is_misaligned(const AioFileIo *io)
+bool aio__file_io_is_misaligned(const AioFileIo *io)
 {
     if (!(io->flags & AIO_FILE_IO_DIRECT)) {
         return false;
@@ -105,7 +107,7 @@ static int64_t transfer(HANDLE file, bool write, void *base, DWORD size, int64_t
 static int64_t transfer_pieces(const AioFileIo *io, bool write)
 {
     int64_t total = 0;
-    if (is_misaligned(io)) {
+    if (aio__file_io_is_misaligned(io)) {
         /* What is left of a read that met the end is not. */
         return !write && io->offset >= size_of((HANDLE)io->handle) ? 0 : -EINVAL;
     }

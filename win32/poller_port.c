@@ -236,7 +236,8 @@ static bool port_flush(AioPoller *poller)
 {
     PortPoller *self = port_poller(poller);
     aio__waiters_arm(&self->objects);
-    return !aio__list_empty(&self->untold);
+    self->port.hosted = true; /* from here on files go another way */
+    return !aio__list_empty(&self->untold) || self->port.expected > 0;
 }
 
 AioPort *aio__poller_port_of(AioPoller *poller)

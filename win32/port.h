@@ -22,7 +22,9 @@ struct AioPortOp {
 };
 
 typedef struct AioPort {
-    HANDLE handle; /* owned */
+    HANDLE handle;     /* owned */
+    unsigned expected; /* packets of files that will come: nobody but a wait sees them */
+    bool hosted;       /* a host has slept, or was about to, where the packets don't wake it */
 } AioPort;
 
 /* What ends a take, without anything to tell but that. */
