@@ -172,13 +172,13 @@ int aio__sockets_look(AioSocketSet *set, AioList *ready, AioList *lost)
     if (WSAPoll(set->fds, (ULONG)set->count, 0) < 0) {
         return aio__win32_error((DWORD)WSAGetLastError());
     }
+    AioList gone; /* apart from what is in `lost` already, which need not be ours */
+    aio__list_init(&gone);
     size_t first = set->first++ % set->count;
-    int found = report(set, first, set->count, ready, lost) + report(set, 0, first, ready, lost);
-    for (AioNode *node = aio__list_first(lost); node; node = aio__list_next(lost, node)) {
-        AioWatch *watch = aio__watch_of_own(node);
-        if (watch->state == AIO_WATCH_ARMED) {
-            drop(set, watch);
-        }
+    int found = report(set, first, set->count, ready, &gone) + report(set, 0, first, ready, &gone);
+    for (AioNode *node = aio__list_first(&gone); node; node = aio__list_next(&gone, node)) {
+        drop(set, aio__watch_of_own(node));
     }
+    aio__list_splice(lost, &gone);
     return found;
 }
