@@ -76,6 +76,7 @@ void aio__direct_drop_bad(AioDirectSet *set, AioList *ready, AioList *lost)
         }
         drop(set, i);
         watch->error = error;
+        aio__node_unlink(&watch->own_node);
         aio__list_push(lost, &watch->own_node);
     }
 }

@@ -94,6 +94,9 @@ int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *r
 
 int aio__object_blame(const AioObject *object, AioList *ready)
 {
+    if (aio__node_linked(&object->watch->ready_node)) { /* another signal would be lost on it */
+        return aio__is_open(object->handle) ? 0 : -EBADF;
+    }
     DWORD answer = WaitForSingleObject(object->handle, 0);
     if (answer == WAIT_FAILED) {
         /* "Invalid" is also what is there, but of another kind. */
