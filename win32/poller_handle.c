@@ -116,12 +116,14 @@ static void remove_object(HandlePoller *self, AioWatch *watch)
 static int update_object(HandlePoller *self, AioWatch *watch, unsigned wanted)
 {
     int error = 0;
-    if (wanted && watch->state == AIO_WATCH_IDLE) {
-        error = add_object(self, watch);
-        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
-    } else if (!wanted && watch->state == AIO_WATCH_ARMED) {
+    if (watch->state ==
+        AIO_WATCH_ARMED) { /* wanted or not: the number may be another object's by now */
         remove_object(self, watch);
         watch->state = AIO_WATCH_IDLE;
+    }
+    if (wanted) {
+        error = add_object(self, watch);
+        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
     }
     watch->wanted = error ? 0 : wanted;
     return error;
@@ -225,11 +227,12 @@ static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
     }
 }
 
+/* A host waits for the handles itself: nobody else may take a signal. */
 static bool handle_flush(AioPoller *poller)
 {
     HandlePoller *self = handle_poller(poller);
-    aio__waiters_arm(&self->beyond);
-    return !aio__list_empty(&self->untold);
+    bool taken = aio__waiters_withdraw(&self->beyond);
+    return taken || !aio__list_empty(&self->untold);
 }
 
 const AioPollerOps aio__poller_handle = {

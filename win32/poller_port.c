@@ -128,12 +128,14 @@ static int add_object(PortPoller *self, AioWatch *watch)
 static int update_object(PortPoller *self, AioWatch *watch, unsigned wanted)
 {
     int error = 0;
-    if (wanted && watch->state == AIO_WATCH_IDLE) {
-        error = add_object(self, watch);
-        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
-    } else if (!wanted && watch->state == AIO_WATCH_ARMED) {
+    if (watch->state ==
+        AIO_WATCH_ARMED) { /* wanted or not: the number may be another object's by now */
         aio__waiters_remove(&self->objects, watch);
         watch->state = AIO_WATCH_IDLE;
+    }
+    if (wanted) {
+        error = add_object(self, watch);
+        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
     }
     watch->wanted = error ? 0 : wanted;
     return error;
@@ -232,12 +234,13 @@ static void port_wake(AioPoller *poller)
     aio__port_wake(&port_poller(poller)->woken);
 }
 
+/* A host waits for the handles itself: nobody else may take a signal. */
 static bool port_flush(AioPoller *poller)
 {
     PortPoller *self = port_poller(poller);
-    aio__waiters_arm(&self->objects);
+    bool taken = aio__waiters_withdraw(&self->objects);
     self->port.hosted = true; /* from here on files go another way */
-    return !aio__list_empty(&self->untold) || self->port.expected > 0;
+    return taken || !aio__list_empty(&self->untold) || self->port.expected > 0;
 }
 
 AioPort *aio__poller_port_of(AioPoller *poller)

@@ -103,15 +103,24 @@ static void fire(Waiter *self, Entry *entry)
     set->wake(set->opaque);
 }
 
-/* Which handle it is, home finds out: it has a use for the answer. Until then there is nothing to wait for. */
+static void count_broken(AioWaiters *set, int more)
+{
+    aio__mutex_lock(&set->lock);
+    set->broken += more;
+    aio__mutex_unlock(&set->lock);
+}
+
+/*
+ * Which handle it is, home finds out: it has a use for the answer. Until something is asked there is nothing to wait for; and
+ * perhaps that is to let go of this very handle.
+ */
 static void give_up(Waiter *self)
 {
     AioWaiters *set = self->set;
-    aio__mutex_lock(&set->lock);
-    set->broken = true;
-    aio__mutex_unlock(&set->lock);
+    count_broken(set, 1);
     set->wake(set->opaque);
     WaitForSingleObject(self->control, INFINITE);
+    count_broken(set, -1);
 }
 
 static void run(void *opaque)
@@ -304,11 +313,11 @@ static void get_back(Waiter *waiter)
     }
 }
 
-void aio__waiters_withdraw(AioWaiters *set)
+bool aio__waiters_withdraw(AioWaiters *set)
 {
     AioNode *node;
     if (set->armed == 0) {
-        return;
+        return false;
     }
     aio__mutex_lock(&set->lock);
     for (node = aio__list_first(&set->threads); node; node = aio__list_next(&set->threads, node)) {
@@ -319,6 +328,7 @@ void aio__waiters_withdraw(AioWaiters *set)
         get_back(waiter_of_node(node));
     }
     aio__mutex_unlock(&set->lock);
+    return set->armed > 0;
 }
 
 /* Free an entry. Returns whether a signal was taken that nobody was told of. */
@@ -378,8 +388,7 @@ int aio__waiters_take(AioWaiters *set, AioList *ready)
         return 0;
     }
     aio__mutex_lock(&set->lock);
-    bool broken = set->broken;
-    set->broken = false;
+    bool broken = set->broken > 0;
     while ((node = aio__list_pop(&set->fired))) {
         Entry *entry = entry_of_node(node);
         rest(set, entry);
@@ -430,6 +439,7 @@ void aio__waiters_drop_bad(AioWaiters *set, AioList *ready, AioList *lost)
         if (error) {
             release(set, entry);
             watch->error = error;
+            aio__node_unlink(&watch->own_node);
             aio__list_push(lost, &watch->own_node);
         }
     }

@@ -11,13 +11,13 @@
 #include "win32/object.h"
 
 typedef struct AioWaiters {
-    AioMutex lock;        /* guards what the waiters share with home: states, `fired`, `broken` */
-    AioCond seen;         /* a waiter has taken note of what was asked of it */
-    AioList threads;      /* linked, owned; home only, as `idle`. Those with room come first */
-    AioList idle;         /* linked: the handles that no waiter waits for */
-    size_t armed;         /* home only: how many are not in there */
-    AioList fired;        /* linked: FIRED ones */
-    bool broken;          /* a wait has failed: one of the handles is none any more */
+    AioMutex lock;   /* guards what the waiters share with home: states, `fired`, `broken` */
+    AioCond seen;    /* a waiter has taken note of what was asked of it */
+    AioList threads; /* linked, owned; home only, as `idle`. Those with room come first */
+    AioList idle;    /* linked: the handles that no waiter waits for */
+    size_t armed;    /* home only: how many are not in there */
+    AioList fired;   /* linked: FIRED ones */
+    int broken;      /* waiters whose wait has failed, for one of the handles is none any more */
     void (*wake)(void *); /* called by a waiter when there is something to take */
     void *opaque;         /* borrowed for as long as the set lives */
 } AioWaiters;
@@ -36,8 +36,8 @@ void aio__waiters_remove(AioWaiters *set, AioWatch *watch);
 /* Before a sleep: have the waiters wait for all that they do not wait for yet. */
 void aio__waiters_arm(AioWaiters *set);
 
-/* Have them wait for nothing. What they took is there to be taken when this returns, and nothing is on its way. */
-void aio__waiters_withdraw(AioWaiters *set);
+/* Have them wait for nothing. Returns whether they took something, which is there to be taken; nothing is on its way. */
+bool aio__waiters_withdraw(AioWaiters *set);
 
 /* Report what has fired. Returns how many, or -EBADF. */
 int aio__waiters_take(AioWaiters *set, AioList *ready);
