@@ -162,6 +162,13 @@ static int look(PortPoller *self, AioList *ready)
     return more < 0 ? more : found + more;
 }
 
+/* Behind so many packets that came to nothing there may be others; and what is asked for again is answered at once. */
+static bool must_take_more(PortPoller *self, int last)
+{
+    bool full = last == AIO_PORT_BATCH && self->afd.found == 0;
+    return aio__afd_ask_again(&self->afd) || full;
+}
+
 /*
  * Take packets. Returns how many watches they are for, or a negative errno value; *told: one was for somebody who wants the wait to
  * end, or who has ended something.
@@ -173,10 +180,11 @@ static int take(PortPoller *self, int64_t timeout_ns, AioList *ready, bool *told
     }
     self->afd.ready = ready;
     self->afd.found = 0;
-    int packets = aio__port_take(&self->port, aio__timeout_ms(timeout_ns));
-    while (packets > 0 && aio__afd_ask_again(&self->afd)) {
-        int more = aio__port_take(&self->port, 0);
-        packets = more < 0 ? more : packets + more;
+    int last = aio__port_take(&self->port, aio__timeout_ms(timeout_ns));
+    int packets = last;
+    while (last > 0 && must_take_more(self, last)) {
+        last = aio__port_take(&self->port, 0);
+        packets = last < 0 ? last : packets + last;
     }
     packets -= self->look.seen;
     self->look.seen = false;
