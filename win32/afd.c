@@ -84,13 +84,13 @@ typedef struct AfdSocket {
     AfdPoll poll; /* what was asked, then the answer */
     ULONG asked;  /* the events of the request in the kernel */
     AfdState state;
-    bool repeated;   /* asked a second time, in a wait that had an answer to the first */
-    HANDLE base;     /* borrowed: the socket below what providers put around it; NULL: unknown */
-    AioWatch *watch; /* borrowed: it is not IDLE before this is freed */
-    AioAfd *afd;     /* borrowed: outlives it */
-    Device *device;  /* borrowed: devices go last */
-    AioNode node;    /* linked into afd->all */
-    AioNode queue;   /* linked into afd->unasked or afd->reset */
+    unsigned repeated; /* the last wait that asked once more for it, since an answer was no good */
+    HANDLE base;       /* borrowed: the socket below what providers put around it; NULL: unknown */
+    AioWatch *watch;   /* borrowed: it is not IDLE before this is freed */
+    AioAfd *afd;       /* borrowed: outlives it */
+    Device *device;    /* borrowed: devices go last */
+    AioNode node;      /* linked into afd->all */
+    AioNode queue;     /* linked into afd->unasked or afd->reset */
 } AfdSocket;
 
 static AfdSocket *socket_of_op(AioPortOp *op)
@@ -235,12 +235,15 @@ static unsigned facts_of(ULONG events, unsigned wanted)
     return facts;
 }
 
-/* One that tells of one direction only may be older than what happened in the other. */
-static bool is_half(unsigned facts, unsigned wanted)
+/*
+ * One that tells of one direction only may be older than what happened in the other; one that tells of nothing is to an older
+ * wish, or of another socket that was closed.
+ */
+static bool is_stale(unsigned facts, unsigned wanted)
 {
     const unsigned both = AIO_WATCH_READ | AIO_WATCH_WRITE;
-    return (wanted & both) == both &&
-           ((facts & both) == AIO_WATCH_READ || (facts & both) == AIO_WATCH_WRITE);
+    return !facts || ((wanted & both) == both &&
+                      ((facts & both) == AIO_WATCH_READ || (facts & both) == AIO_WATCH_WRITE));
 }
 
 /* The answer to a request that nobody cancelled. */
@@ -264,8 +267,8 @@ static void answered(AfdSocket *self)
     }
     if (events & AFD_ABORT) {
         queue(self, AFD_RESET, &afd->reset);
-    } else if (is_half(facts, watch->wanted) && !self->repeated) {
-        self->repeated = true;
+    } else if (is_stale(facts, watch->wanted) && self->repeated != afd->wait) {
+        self->repeated = afd->wait;
         queue(self, AFD_UNASKED, &afd->again);
     } else {
         queue(self, AFD_UNASKED, &afd->unasked);
@@ -327,11 +330,10 @@ static void ask(AfdSocket *self)
 void aio__afd_ask(AioAfd *afd)
 {
     AioNode *node;
+    afd->wait++;
     aio__list_splice(&afd->unasked, &afd->again);
     while ((node = aio__list_pop(&afd->unasked))) {
-        AfdSocket *self = socket_of_queue(node);
-        self->repeated = false;
-        ask(self);
+        ask(socket_of_queue(node));
     }
 }
 
@@ -398,10 +400,8 @@ static void cancel(AfdSocket *self)
 static void change(AfdSocket *self, unsigned wanted)
 {
     bool same = wanted == self->watch->wanted;
-    if (same || !self->watch->wanted) {
-        self->base = NULL; /* perhaps another socket by now */
-    }
-    if (self->state == AFD_RESET && same) {
+    self->base = NULL; /* perhaps another socket by now */
+    if (self->state == AFD_RESET) {
         queue(self, AFD_UNASKED, &self->afd->unasked);
     }
     /* One that asks for more than is wanted may stay: what is not wanted is not told. */

@@ -20,6 +20,7 @@ typedef struct AioAfd {
     AioList again;    /* linked: those to be asked for by this one, after packets were taken */
     AioList reset;    /* linked: those of which there is nothing left to be asked */
     size_t in_kernel; /* requests whose packets have not come */
+    unsigned wait;    /* a number for each wait */
 } AioAfd;
 
 /* 0, or a negative errno value where the system has no such driver. */
