@@ -8,7 +8,8 @@
  * one that was answered meanwhile can't be cancelled. So whoever cancels waits for a packet, of which kind ever.
  *
  * What the driver, or Wine's, does not do: a connection that was reset, and of which that was read, answers no further
- * request. It won't change any more, so that it is not asked for again, only reported. And requests pile up on one handle of
+ * request. It won't change any more, so that it is not asked for again, only reported, until its handler is changed: that may be
+ * for another socket. And requests pile up on one handle of
  * the driver in a list that each cancel searches: a few sockets share one.
  *
  * SPDX-License-Identifier: MIT
