@@ -86,9 +86,9 @@ int aio__sockets_update(AioSocketSet *set, AioWatch *watch, unsigned wanted)
         }
         return 0;
     }
-    int error = associate(set, watch, wanted);
-    if (!error && watch->state == AIO_WATCH_IDLE) {
-        error = reserve(set);
+    int error = watch->state == AIO_WATCH_IDLE ? reserve(set) : 0;
+    if (!error) {
+        error = associate(set, watch, wanted);
     }
     if (error) {
         if (watch->state == AIO_WATCH_ARMED) {
