@@ -2,6 +2,8 @@
  * Overlapped calls of Windows as requests: on named pipes, devices, and whatever else takes an OVERLAPPED. Their ends arrive at
  * the completion port that the context's poller waits for (poller `port`), in the same wait as all else.
  *
+ * A host that waits elsewhere, between aio_prepare() and aio_pending(), is not woken by them: it has them when it looks the next time.
+ *
  * Files have a header of their own (aioctx/file.h). Elsewhere than on Windows, and with another poller, all of this is refused.
  *
  * SPDX-License-Identifier: MIT
