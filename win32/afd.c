@@ -168,8 +168,8 @@ no_device:
 static int join_device(AfdSocket *self)
 {
     AioAfd *afd = self->afd;
-    AioNode *first = aio__list_first(&afd->devices);
-    if (!first || device_of_node(first)->sockets == SOCKETS_OF_A_DEVICE) {
+    if (aio__list_empty(&afd->devices) ||
+        device_of_node(aio__list_first(&afd->devices))->sockets == SOCKETS_OF_A_DEVICE) {
         int error = open_device(afd);
         if (error) {
             return error;

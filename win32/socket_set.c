@@ -176,9 +176,10 @@ int aio__sockets_look(AioSocketSet *set, AioList *ready, AioList *lost)
     aio__list_init(&gone);
     size_t first = set->first++ % set->count;
     int found = report(set, first, set->count, ready, &gone) + report(set, 0, first, ready, &gone);
-    for (AioNode *node = aio__list_first(&gone); node; node = aio__list_next(&gone, node)) {
+    AioNode *node;
+    while ((node = aio__list_pop(&gone))) {
         drop(set, aio__watch_of_own(node));
+        aio__list_push(lost, node);
     }
-    aio__list_splice(lost, &gone);
     return found;
 }
