@@ -116,8 +116,8 @@ static void remove_object(HandlePoller *self, AioWatch *watch)
 static int update_object(HandlePoller *self, AioWatch *watch, unsigned wanted)
 {
     int error = 0;
-    if (watch->state ==
-        AIO_WATCH_ARMED) { /* wanted or not: the number may be another object's by now */
+    /* Wanted or not: the number may be another object's by now. */
+    if (watch->state == AIO_WATCH_ARMED) {
         remove_object(self, watch);
         watch->state = AIO_WATCH_IDLE;
     }

@@ -128,8 +128,8 @@ static int add_object(PortPoller *self, AioWatch *watch)
 static int update_object(PortPoller *self, AioWatch *watch, unsigned wanted)
 {
     int error = 0;
-    if (watch->state ==
-        AIO_WATCH_ARMED) { /* wanted or not: the number may be another object's by now */
+    /* Wanted or not: the number may be another object's by now. */
+    if (watch->state == AIO_WATCH_ARMED) {
         aio__waiters_remove(&self->objects, watch);
         watch->state = AIO_WATCH_IDLE;
     }
