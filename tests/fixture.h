@@ -117,6 +117,12 @@ bool fixture_limit_handles(unsigned count);
 /* Descriptors (handles) open in this process. */
 unsigned fixture_open_handles(void);
 
+/*
+ * Whether so many of them are open now, and say how many where not. On Windows fewer are right, too: the system's own threads, which
+ * it keeps for some seconds, have handles in the process.
+ */
+bool fixture_handles_left(unsigned count);
+
 /* Memory in use by this process that came from malloc(3), or 0 where nobody can say. */
 size_t fixture_memory_in_use(void);
 

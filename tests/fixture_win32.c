@@ -258,6 +258,16 @@ unsigned fixture_open_handles(void)
     return count;
 }
 
+bool fixture_handles_left(unsigned count)
+{
+    unsigned now = fixture_open_handles();
+    if (now <= count) {
+        return true;
+    }
+    print_message("%u handles are open, not %u\n", now, count);
+    return false;
+}
+
 size_t fixture_memory_in_use(void)
 {
     return 0;

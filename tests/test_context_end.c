@@ -55,7 +55,7 @@ static void context_ended_by_its_own_callback_lasts_until_the_iteration_ends(voi
         assert_true(visit.home);
         assert_ptr_equal(visit.current, visit.ctx);
         assert_null(aio_context_current());
-        assert_int_equal(fixture_open_handles(), before);
+        assert_true(fixture_handles_left(before));
 
         visit = (Visit){.ctx = fixture_context()};
         aio_bh_schedule_oneshot(visit.ctx, ends[i], &visit);
@@ -64,14 +64,14 @@ static void context_ended_by_its_own_callback_lasts_until_the_iteration_ends(voi
         aio_bh_schedule_oneshot(visit.ctx, stop_it, visit.ctx);
         aio_context_run(visit.ctx);
         assert_true(visit.home);
-        assert_int_equal(fixture_open_handles(), before);
+        assert_true(fixture_handles_left(before));
 
         visit = (Visit){.ctx = fixture_context()};
         aio_bh_schedule_oneshot(visit.ctx, ends[i], &visit);
         assert_true(aio_prepare(visit.ctx));
         aio_dispatch(visit.ctx);
         assert_true(visit.home);
-        assert_int_equal(fixture_open_handles(), before);
+        assert_true(fixture_handles_left(before));
     }
 }
 
@@ -259,7 +259,7 @@ static void ten_thousand_contexts_leave_nothing(void **state)
         }
     }
     assert_int_equal(calls, 10000);
-    assert_int_equal(fixture_open_handles(), handles);
+    assert_true(fixture_handles_left(handles));
     assert_true(fixture_memory_in_use() < memory + 100000);
 }
 

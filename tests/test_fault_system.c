@@ -57,7 +57,7 @@ static void notifier_is_a_pipe_where_the_system_has_no_eventfd(void **state)
     assert_false(aio_notifier_test_and_clear(&notifier));
     aio_notifier_cleanup(&notifier);
     assert_int_equal(aio_notifier_set(&notifier), -EBADF);
-    assert_int_equal(fixture_open_handles(), before);
+    assert_true(fixture_handles_left(before));
     fault_reset();
 }
 
@@ -78,7 +78,7 @@ static void context_is_woken_through_a_pipe(void **state)
     aio_context_info(ctx, &info);
     assert_int_equal(info.counters.drains, 3); /* a full pipe tells no more edges */
     fixture_context_free(ctx);
-    assert_int_equal(fixture_open_handles(), before);
+    assert_true(fixture_handles_left(before));
     fault_reset();
 }
 
@@ -108,7 +108,7 @@ static void refused_notifier_says_why_and_leaves_nothing(void **state)
             assert_int_equal(aio_notifier_handle(&notifier), AIO_HANDLE_NONE);
             assert_int_equal(aio_notifier_set(&notifier), -EBADF);
             aio_notifier_cleanup(&notifier);
-            assert_int_equal(fixture_open_handles(), before);
+            assert_true(fixture_handles_left(before));
         }
     }
 }
@@ -163,7 +163,7 @@ static void set_that_cannot_be_replaced_costs_no_event_and_no_spin(void **state)
         fixture_close(lost.pair.b);
         probe_close(&other);
         fixture_context_free(ctx);
-        assert_int_equal(fixture_open_handles(), before);
+        assert_true(fixture_handles_left(before));
     }
 }
 
@@ -219,7 +219,7 @@ static void host_that_waits_by_epoll_is_told_after_the_set_was_replaced(void **s
     probe_close(&other);
     fault_reset();
     fixture_context_free(ctx);
-    assert_int_equal(fixture_open_handles(), before);
+    assert_true(fixture_handles_left(before));
 }
 
 /* The sweep: each call of a small life of a context fails in turn. */
@@ -325,7 +325,7 @@ static bool live_with(FaultCall call, unsigned n, int error, bool lasting)
     for (int i = 0; i < 3; i++) {
         fixture_pair_close(&probes[i]->pair);
     }
-    assert_int_equal(fixture_open_handles(), before);
+    assert_true(fixture_handles_left(before));
     return failed;
 }
 

@@ -218,14 +218,14 @@ static void each_refusal_of_memory_is_an_error(void **state)
             assert_true(aio__alloc_failed());
             assert_int_equal(aio_error_code(error), ENOMEM);
             aio_error_free(error);
-            assert_int_equal(fixture_open_handles(), handles);
+            assert_true(fixture_handles_left(handles));
         }
         assert_true(n < 1000);
     }
     aio__alloc_fail_at(0);
     assert_true(n > 3);
     aio_thread_join(thread);
-    assert_int_equal(fixture_open_handles(), handles);
+    assert_true(fixture_handles_left(handles));
 }
 
 static void started_and_stopped_again_and_again(void **state)

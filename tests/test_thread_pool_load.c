@@ -139,7 +139,7 @@ static void pools_take_no_descriptors(void **state)
             pool_wait(contexts[i], &job);
         }
     }
-    assert_int_equal(fixture_open_handles(), none + each * N);
+    assert_true(fixture_handles_left(none + each * N));
     for (int i = 0; i < N; i++) {
         aio_context_unref(contexts[i]);
     }

@@ -228,7 +228,7 @@ static void contexts_that_end_with_requests_in_every_state_leave_nothing(void **
             fixture_pair_close(&probes[j].pair);
         }
     }
-    assert_in_range(fixture_open_handles(), 0, before + 5);
+    assert_true(fixture_handles_left(before + 5));
 }
 
 typedef struct Remover {
