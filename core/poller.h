@@ -1,6 +1,6 @@
 /*
  * Seam 1 of 4: how a loop waits. A poller is one file with one AioPollerOps at its end, and one line in
- * CMakeLists.txt whose position is its rank. docs/adding-a-poller.md walks through it.
+ * CMake whose position is its rank. docs/adding-a-poller.md walks through it.
  *
  * True of all operations: they are called by the home thread only, except close (the last unref runs
  * anywhere) and wake; they run no callback of a user; they allocate in open and update, never in wait.
@@ -118,8 +118,8 @@ typedef struct AioPollerOps {
     bool (*peek)(AioPoller *poller);
 
     /*
-     * Optional, from any thread or signal handler: end the wait under way, or if none is, the next that is not over at
-     * once; it then returns what it found, perhaps 0. As often as wanted; what came late ends a wait for nothing.
+     * Optional, from any thread or signal handler: end the wait under way, or if none is, the next; it then returns what it
+     * found, perhaps 0. As often as wanted; what came late ends a wait for nothing.
      *
      * Pollers without it watch the context's notifier, which is the first watch and needs no operation. That is the rule; this is
      * for those whose kernel object is itself what others write to (a completion port): a second object, with somebody in

@@ -48,7 +48,8 @@ AIO_EXPORT void aio_co_discard(AioCoroutine *co);
 
 /*
  * Run a coroutine here and now until it yields or ends, whatever the context; then those that it woke.
- * aio_co_enter() is the call that respects contexts.
+ * aio_co_enter() is the call that respects contexts. On Windows, a thread that can't become a fiber for want of memory ends the
+ * program (ConvertThreadToFiberEx(), Windows API).
  *
  * Thread: any
  */

@@ -83,9 +83,9 @@ AIO_EXPORT void aio_error_propagate(AioError **errp, AioError *error);
 typedef void AioFatalFunc(const char *message, void *opaque);
 
 /*
- * Set what is called before a fatal programming error aborts the process; NULL removes it. The hook
+ * Set what is called before a fatal error aborts the process; NULL removes it. The hook
  * may end the thread or leave by longjmp (tests do); where it returns, abort(3) follows.
- * docs/contract.md lists every error that is fatal.
+ * docs/contract.md lists every error that is fatal: programming errors, and one refusal of Windows.
  *
  * Thread: any
  */
