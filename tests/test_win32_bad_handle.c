@@ -77,6 +77,55 @@ static void handle_closed_under_the_loop_is_reported_once_and_others_are_served(
     }
 }
 
+/* Open events until one gets the number of one that was closed, as the system does sooner or later. */
+static void reopen(HANDLE event)
+{
+    enum { TRIES = 200 };
+    HANDLE others[TRIES];
+    int n = 0;
+    HANDLE got = auto_event(false);
+    while (got != event && n < TRIES) {
+        others[n++] = got;
+        got = auto_event(false);
+    }
+    assert_ptr_equal(got, event);
+    while (n > 0) {
+        CloseHandle(others[--n]);
+    }
+}
+
+static void notify_soon(void *ctx)
+{
+    fixture_sleep_ms(30);
+    aio_notify(ctx);
+}
+
+/* The thread that waits for both finds out when it goes on without `other`, and home when all is well again. */
+static void handle_that_is_well_again_when_it_is_sought_out_is_no_error(AioContext *ctx)
+{
+    Watched closed = {.calls = 0}, other = {.calls = 0};
+    crowd_in(ctx, true);
+    watch(&closed, ctx, auto_event(false));
+    watch(&other, ctx, auto_event(false));
+    FixtureThread *thread = fixture_thread_start(notify_soon, ctx);
+    drive(ctx, true);
+    fixture_thread_join(thread);
+    CloseHandle(closed.handle);
+    SetEvent(other.handle);
+    fixture_sleep_ms(30);
+    reopen(closed.handle);
+    assert_true(drive(ctx, true));
+    assert_int_equal(other.calls, 1);
+    assert_null(aio_context_take_error(ctx));
+    SetEvent(closed.handle);
+    assert_true(drive(ctx, true));
+    assert_int_equal(closed.calls, 1);
+    assert_int_equal(closed.errors, 0);
+    close_watched(&closed);
+    close_watched(&other);
+    crowd_out(true);
+}
+
 static void what_turns_out_to_be_no_object_to_wait_for_is_reported_once(void **state)
 {
     (void)state;
@@ -142,5 +191,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(handle_closed_under_the_loop_is_reported_once_and_others_are_served),
     cmocka_unit_test(socket_closed_under_the_loop_is_reported_once_and_others_are_served),
     cmocka_unit_test(what_turns_out_to_be_no_object_to_wait_for_is_reported_once),
+    cmocka_unit_test_home(handle_that_is_well_again_when_it_is_sought_out_is_no_error),
 };
 TEST_MAIN(tests)

@@ -92,6 +92,16 @@ int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *r
     return found;
 }
 
+int aio__objects_behind(const AioNode *last, const AioList *ready)
+{
+    int count = 0;
+    const AioNode *node = last ? aio__list_next(ready, last) : aio__list_first(ready);
+    for (; node; node = aio__list_next(ready, node)) {
+        count++;
+    }
+    return count;
+}
+
 int aio__object_blame(const AioObject *object, AioList *ready)
 {
     if (aio__node_linked(&object->watch->ready_node)) { /* another signal would be lost on it */

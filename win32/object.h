@@ -34,6 +34,9 @@ void aio__object_report(const AioObject *object, AioList *ready);
  */
 int aio__objects_probe(const AioObject *const *objects, size_t count, AioList *ready);
 
+/* How many watches a ready list has behind the node that was its last; NULL: it was empty. */
+int aio__objects_behind(const AioNode *last, const AioList *ready);
+
 /*
  * After a wait for many has failed: whether this one is to blame, because it was closed, or is nothing that anybody can wait for.
  * Returns a negative errno value then, otherwise 0, with the watch reported where it was signalled.

@@ -96,44 +96,11 @@ static void handle_close(AioPoller *poller)
     aio__free(self);
 }
 
-static int add_object(HandlePoller *self, AioWatch *watch)
-{
-    AioObjectKind kind;
-    int error = aio__object_identify(watch->handle, &kind);
-    if (error || aio__direct_add(&self->direct, watch, kind)) {
-        return error;
-    }
-    return aio__waiters_add(&self->beyond, watch, kind);
-}
-
-static void remove_object(HandlePoller *self, AioWatch *watch)
-{
-    if (!aio__direct_remove(&self->direct, watch)) {
-        aio__waiters_remove(&self->beyond, watch);
-    }
-}
-
-static int update_object(HandlePoller *self, AioWatch *watch, unsigned wanted)
-{
-    int error = 0;
-    /* Wanted or not: the number may be another object's by now. */
-    if (watch->state == AIO_WATCH_ARMED) {
-        remove_object(self, watch);
-        watch->state = AIO_WATCH_IDLE;
-    }
-    if (wanted) {
-        error = add_object(self, watch);
-        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
-    }
-    watch->wanted = error ? 0 : wanted;
-    return error;
-}
-
 static void handle_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
 {
     HandlePoller *self = handle_poller(poller);
     int error = watch->kind == AIO_HANDLE_OBJECT
-                    ? update_object(self, watch, wanted)
+                    ? aio__waiters_update(&self->beyond, &self->direct, watch, wanted)
                     : aio__sockets_update(&self->sockets, watch, wanted);
     aio__untold_update(&self->untold, watch, wanted, error);
 }
@@ -206,18 +173,28 @@ static int wait_once(HandlePoller *self, int64_t deadline, AioList *ready)
     return direct < 0 ? direct : found + direct;
 }
 
+/* Who is to blame for -EBADF leaves. Returns how many are reported behind `last`. */
+static int recover(HandlePoller *self, const AioNode *last, AioList *ready)
+{
+    aio__direct_drop_bad(&self->direct, ready, &self->untold);
+    aio__waiters_drop_bad(&self->beyond, ready, &self->untold);
+    aio__untold_report(&self->untold, ready);
+    return aio__objects_behind(last, ready);
+}
+
 static int handle_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
 {
     HandlePoller *self = handle_poller(poller);
     int64_t deadline = timeout_ns == 0 ? 0 : aio__deadline(timeout_ns);
+    const AioNode *last = aio__list_last(ready);
+    bool failed = false;
     for (;;) {
         int found = wait_once(self, deadline, ready);
-        if (found == -EBADF) {
-            aio__direct_drop_bad(&self->direct, ready, &self->untold);
-            aio__waiters_drop_bad(&self->beyond, ready, &self->untold);
-            found = aio__untold_report(&self->untold, ready);
+        failed = found == -EBADF && !failed;
+        if (failed) {
+            found = recover(self, last, ready);
             if (found == 0) {
-                return -EBADF; /* it was none of ours: there is nothing to be done about it */
+                continue; /* all are well by now; if not, it is none of ours, and we can do nothing about it */
             }
         }
         /* A sleep that ended for nothing, or early, is gone on with. */

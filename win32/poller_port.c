@@ -1,6 +1,6 @@
 /*
- * The poller of a completion port: one queue for the answers about sockets (afd.c), for what is done on files, and for wake-ups; the
- * other handles are waited for by threads that wake it (waiters.c).
+ * The poller of a completion port: one queue for the answers about sockets (afd.c), for what is done on files, and for
+ * wake-ups; the other handles are waited for by threads that wake it (waiters.c).
  *
  * A wait asks for what is not asked for yet, looks at what needs no sleep, and takes packets from the queue. Which end a
  * sleep is up to their ops: a packet is enough for it, whether it comes to something ready or not.
@@ -26,8 +26,8 @@ typedef struct PortPoller {
     AioWaiters objects;
     AioList untold; /* linked by own_node: see untold.h */
     HANDLE timer;   /* owned, or NULL where the system has none of high resolution */
-    PTP_WAIT
-    timer_wait; /* owned, NULL without a timer: it ends a short sleep, the time-out of the queue being a coarse one */
+    /* Owned, NULL without a timer: it ends a short sleep, the time-out of the queue being a coarse one. */
+    PTP_WAIT timer_wait;
 } PortPoller;
 
 static PortPoller *port_poller(AioPoller *poller)
@@ -118,34 +118,12 @@ static void port_close(AioPoller *poller)
     aio__free(self);
 }
 
-static int add_object(PortPoller *self, AioWatch *watch)
-{
-    AioObjectKind kind;
-    int error = aio__object_identify(watch->handle, &kind);
-    return error ? error : aio__waiters_add(&self->objects, watch, kind);
-}
-
-static int update_object(PortPoller *self, AioWatch *watch, unsigned wanted)
-{
-    int error = 0;
-    /* Wanted or not: the number may be another object's by now. */
-    if (watch->state == AIO_WATCH_ARMED) {
-        aio__waiters_remove(&self->objects, watch);
-        watch->state = AIO_WATCH_IDLE;
-    }
-    if (wanted) {
-        error = add_object(self, watch);
-        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
-    }
-    watch->wanted = error ? 0 : wanted;
-    return error;
-}
-
 static void port_update(AioPoller *poller, AioWatch *watch, unsigned wanted)
 {
     PortPoller *self = port_poller(poller);
-    int error = watch->kind == AIO_HANDLE_OBJECT ? update_object(self, watch, wanted)
-                                                 : aio__afd_update(&self->afd, watch, wanted);
+    int error = watch->kind == AIO_HANDLE_OBJECT
+                    ? aio__waiters_update(&self->objects, NULL, watch, wanted)
+                    : aio__afd_update(&self->afd, watch, wanted);
     aio__untold_update(&self->untold, watch, wanted, error);
 }
 
@@ -186,10 +164,13 @@ static int take(PortPoller *self, int64_t timeout_ns, AioList *ready, bool *told
         last = aio__port_take(&self->port, 0);
         packets = last < 0 ? last : packets + last;
     }
-    packets -= self->look.seen;
+    int unimportant = self->look.seen;
     self->look.seen = false;
-    *told = packets > 0;
-    return packets < 0 ? packets : self->afd.found;
+    if (packets < 0) {
+        return packets;
+    }
+    *told = packets > unimportant;
+    return self->afd.found;
 }
 
 /* A call that does not sleep sees what the waiters have seen so far, too. */
@@ -208,26 +189,39 @@ static int wait_once(PortPoller *self, int64_t deadline, AioList *ready, bool *t
         aio__waiters_arm(&self->objects);
     }
     int answered = take(self, left, ready, told);
-    int fired = answered < 0 || left == 0 ? answered : aio__waiters_take(&self->objects, ready);
+    if (answered < 0) {
+        return answered;
+    }
+    int fired = left == 0 ? 0 : aio__waiters_take(&self->objects, ready);
     if (fired < 0) {
         return fired;
     }
-    found += answered + (left == 0 ? 0 : fired);
+    found += answered + fired;
     return found + aio__untold_report(&self->untold, ready);
+}
+
+/* Who is to blame for -EBADF leaves. Returns how many are reported behind `last`. */
+static int recover(PortPoller *self, const AioNode *last, AioList *ready)
+{
+    aio__waiters_drop_bad(&self->objects, ready, &self->untold);
+    aio__untold_report(&self->untold, ready);
+    return aio__objects_behind(last, ready);
 }
 
 static int port_wait(AioPoller *poller, int64_t timeout_ns, AioList *ready)
 {
     PortPoller *self = port_poller(poller);
     int64_t deadline = timeout_ns == 0 ? 0 : aio__deadline(timeout_ns);
+    const AioNode *last = aio__list_last(ready);
+    bool failed = false;
     for (;;) {
         bool told = false;
         int found = wait_once(self, deadline, ready, &told);
-        if (found == -EBADF) {
-            aio__waiters_drop_bad(&self->objects, ready, &self->untold);
-            found = aio__untold_report(&self->untold, ready);
-            if (found == 0) {
-                return -EBADF; /* it was none of ours: there is nothing to be done about it */
+        failed = found == -EBADF && !failed;
+        if (failed) {
+            found = recover(self, last, ready);
+            if (found == 0 && !told) {
+                continue; /* all are well by now; if not, it is none of ours, and we can do nothing about it */
             }
         }
         /* A sleep that ended early is gone on with. */

@@ -262,7 +262,7 @@ static void leave_waiter(Entry *entry)
     aio__list_push_front(&set->threads, &waiter->node);
 }
 
-int aio__waiters_add(AioWaiters *set, AioWatch *watch, AioObjectKind kind)
+static int add(AioWaiters *set, AioWatch *watch, AioObjectKind kind)
 {
     Entry *entry = aio__calloc(1, sizeof(*entry));
     if (!entry) {
@@ -351,11 +351,27 @@ static bool release(AioWaiters *set, Entry *entry)
     return untold;
 }
 
-void aio__waiters_remove(AioWaiters *set, AioWatch *watch)
+int aio__waiters_update(AioWaiters *set, AioDirectSet *direct, AioWatch *watch, unsigned wanted)
 {
-    if (release(set, entry_of_watch(watch))) {
-        watch->ready |= AIO_WATCH_READ | AIO_WATCH_ONCE;
+    int error = 0;
+    /* Wanted or not: the number may be another object's by now. */
+    if (watch->state == AIO_WATCH_ARMED) {
+        bool out = direct && aio__direct_remove(direct, watch);
+        if (!out && release(set, entry_of_watch(watch))) {
+            watch->ready |= AIO_WATCH_READ | AIO_WATCH_ONCE;
+        }
+        watch->state = AIO_WATCH_IDLE;
     }
+    if (wanted) {
+        AioObjectKind kind;
+        error = aio__object_identify(watch->handle, &kind);
+        if (!error && !(direct && aio__direct_add(direct, watch, kind))) {
+            error = add(set, watch, kind);
+        }
+        watch->state = error ? AIO_WATCH_IDLE : AIO_WATCH_ARMED;
+    }
+    watch->wanted = error ? 0 : wanted;
+    return error;
 }
 
 void aio__waiters_arm(AioWaiters *set)

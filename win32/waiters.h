@@ -8,7 +8,7 @@
 #define AIOCTX_WIN32_WAITERS_H
 
 #include "core/platform.h"
-#include "win32/object.h"
+#include "win32/direct_set.h"
 
 typedef struct AioWaiters {
     AioMutex lock;   /* guards what the waiters share with home: states, `fired`, `broken` */
@@ -27,11 +27,11 @@ void aio__waiters_init(AioWaiters *set, void (*wake)(void *), void *opaque);
 /* With what is still in it. Returns when no waiter runs. */
 void aio__waiters_destroy(AioWaiters *set);
 
-/* Take a watch in; its `own` belongs to the set until it is removed. 0 or a negative errno value. */
-int aio__waiters_add(AioWaiters *set, AioWatch *watch, AioObjectKind kind);
-
-/* Take it out. A signal that was taken for it and not reported stays in watch->ready. */
-void aio__waiters_remove(AioWaiters *set, AioWatch *watch);
+/*
+ * As the poller's update; -errno where it can't be watched. It goes into `direct` (NULL: there is none) while that has
+ * room. Its `own` belongs to the set that it is in. A signal that was taken for it and not reported stays in watch->ready.
+ */
+int aio__waiters_update(AioWaiters *set, AioDirectSet *direct, AioWatch *watch, unsigned wanted);
 
 /* Before a sleep: have the waiters wait for all that they do not wait for yet. */
 void aio__waiters_arm(AioWaiters *set);
@@ -46,8 +46,8 @@ int aio__waiters_take(AioWaiters *set, AioList *ready);
 int aio__waiters_probe(AioWaiters *set, bool all, AioList *ready);
 
 /*
- * After -EBADF: move those that are to blame to `lost` (watches, by own_node); they are out of the set. The others are reported where
- * they are signalled.
+ * After -EBADF: move those that are to blame to `lost` (watches, by own_node); they are out of the set. The others are
+ * reported where they are signalled.
  */
 void aio__waiters_drop_bad(AioWaiters *set, AioList *ready, AioList *lost);
 
