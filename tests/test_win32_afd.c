@@ -1,5 +1,6 @@
 /*
- * Sockets whose requests are with the system while something else happens to them: reset, closed, reused, wanted otherwise, removed.
+ * Sockets whose requests are with the system while something else happens to them: reset, closed, reused, wanted otherwise,
+ * removed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -149,6 +150,39 @@ static void socket_that_gets_the_number_of_another_is_found_at_once(AioContext *
     }
 }
 
+static HANDLE duplicate(AioHandle handle)
+{
+    HANDLE self = GetCurrentProcess(), copy = NULL;
+    assert_true(
+        DuplicateHandle(self, (HANDLE)handle, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS));
+    return copy;
+}
+
+/* A socket is not closed, and its request is not answered, before its duplicate is. */
+static void socket_that_gets_the_number_of_one_with_a_duplicate_is_found(AioContext *ctx)
+{
+    const unsigned callbacks[] = {PROBE_READ, PROBE_READ | PROBE_WRITE};
+    for (size_t to = 0; to < 2; to++) {
+        Probe probe = {.calls = 0};
+        probe_open(&probe, ctx);
+        fixture_fill(probe.pair.a);
+        probe_set(&probe, PROBE_READ | PROBE_WRITE, 0);
+        assert_false(drive(ctx, false));
+        HANDLE low = CreateEventW(NULL, FALSE, FALSE, NULL); /* a number that a pair needs */
+        HANDLE a = duplicate(probe.pair.a), b = duplicate(probe.pair.b);
+        CloseHandle(low);
+        close_and_reuse(&probe);
+        probe_set(&probe, callbacks[to], 0);
+        probe_ping(&probe);
+        assert_true(drive(ctx, false));
+        assert_int_equal(probe.reads, 1);
+        fixture_close((AioHandle)a);
+        fixture_close((AioHandle)b);
+        assert_null(aio_context_take_error(ctx));
+        probe_close(&probe);
+    }
+}
+
 static void empty(AioHandle handle)
 {
     static char buffer[65536];
@@ -200,7 +234,7 @@ static void many_that_are_removed_do_not_hide_one_that_is_ready(AioContext *ctx)
     probe_close(&ready);
 }
 
-static void contexts_that_end_with_requests_in_every_state_leave_nothing(void **state)
+static void contexts_that_end_after_removals_in_every_state_leave_nothing(void **state)
 {
     (void)state;
     enum { N = 5 };
@@ -265,9 +299,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(reset_that_was_read_before_anybody_was_told_is_told),
     cmocka_unit_test_home(socket_that_gets_the_number_of_a_reset_one_is_well),
     cmocka_unit_test_home(socket_that_gets_the_number_of_another_is_found_at_once),
+    cmocka_unit_test_home(socket_that_gets_the_number_of_one_with_a_duplicate_is_found),
     cmocka_unit_test_home(reader_that_wanted_to_write_is_found_ready_at_once),
     cmocka_unit_test_home(many_that_are_removed_do_not_hide_one_that_is_ready),
-    cmocka_unit_test(contexts_that_end_with_requests_in_every_state_leave_nothing),
+    cmocka_unit_test(contexts_that_end_after_removals_in_every_state_leave_nothing),
     cmocka_unit_test_home(removal_that_waits_is_over_while_the_loop_sleeps),
 };
 TEST_MAIN(tests)

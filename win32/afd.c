@@ -5,12 +5,12 @@
  * itself is left as it is.
  *
  * Neither request nor answer can be taken back once the kernel has them: a cancelled request gives a packet, too, and
- * one that was answered meanwhile can't be cancelled. So whoever cancels waits for a packet, of which kind ever.
+ * one that was answered meanwhile can't be cancelled. So whoever cancels waits for a packet, of whichever kind.
  *
  * What the driver, or Wine's, does not do: a connection that was reset, and of which that was read, answers no further
- * request. It won't change any more, so that it is not asked for again, only reported, until its handler is changed: that may be
- * for another socket. And requests pile up on one handle of
- * the driver in a list that each cancel searches: a few sockets share one.
+ * request. It won't change any more, so that it is not asked for again, only reported, until its handler is changed: that
+ * may be for another socket. And requests pile up on one handle of the driver in a list that each cancel searches: a few
+ * sockets share one.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,11 +65,14 @@ typedef struct Device {
  *
  *             ask                    its packet                        its packet: reset
  *   UNASKED -------> ASKED --------------------------> UNASKED   ASKED -----------------> RESET
- *      |               | removed, or wanted otherwise                                       |
- *      |               v               its packet: wanted again                             |
- *      |           CANCELLED -------------------------> UNASKED                             |
- *      | removed       | its packet: removed                                     removed    |
- *      +---------------+-------------------> freed <----------------------------------------+
+ *      |               | removed, or changed                                               | |
+ *      |               v               its packet: wanted again                    changed | |
+ *      |           CANCELLED -------------------------> UNASKED <--------------------------+ |
+ *      | removed       | its packet: removed                                     removed     |
+ *      +---------------+-------------------> freed <-----------------------------------------+
+ *
+ * Also freed, and reported as FAILED: UNASKED, when the request is refused; ASKED, when its packet tells of a failure; RESET,
+ * when it is no socket any more.
  *
  * The home thread moves it. While ASKED or CANCELLED, `op` and `poll` are the kernel's.
  */
@@ -83,7 +86,6 @@ typedef enum AfdState {
 typedef struct AfdSocket {
     AioPortOp op; /* first */
     AfdPoll poll; /* what was asked, then the answer */
-    ULONG asked;  /* the events of the request in the kernel */
     AfdState state;
     unsigned repeated; /* the last wait that asked once more for it, since an answer was no good */
     HANDLE base;       /* borrowed: the socket below what providers put around it; NULL: unknown */
@@ -91,7 +93,7 @@ typedef struct AfdSocket {
     AioAfd *afd;       /* borrowed: outlives it */
     Device *device;    /* borrowed: devices go last */
     AioNode node;      /* linked into afd->all */
-    AioNode queue;     /* linked into afd->unasked or afd->reset */
+    AioNode queue;     /* linked into afd->unasked, afd->again or afd->reset */
 } AfdSocket;
 
 static AfdSocket *socket_of_op(AioPortOp *op)
@@ -237,8 +239,8 @@ static unsigned facts_of(ULONG events, unsigned wanted)
 }
 
 /*
- * One that tells of one direction only may be older than what happened in the other; one that tells of nothing is to an older
- * wish, or of another socket that was closed.
+ * One that tells of one direction only may be older than what happened in the other; one that tells of nothing is of a socket that
+ * was closed, or somebody cancelled the request.
  */
 static bool is_stale(unsigned facts, unsigned wanted)
 {
@@ -253,7 +255,11 @@ static void answered(AfdSocket *self)
     AioAfd *afd = self->afd;
     AioWatch *watch = self->watch;
     NTSTATUS status = (NTSTATUS)self->op.overlapped.Internal;
-    if (status < 0 && error_of(status) != -ECANCELED) { /* that: the thread that asked has ended */
+    /*
+     * Cancelled, though not by us: by somebody who asks for the same socket exclusively, say. The end of the thread that
+     * asked does not do it, as the device belongs to a port.
+     */
+    if (status < 0 && error_of(status) != -ECANCELED) {
         fail(self, error_of(status));
         return;
     }
@@ -289,6 +295,16 @@ static void done(AioPortOp *op)
     }
 }
 
+/* 0, or a negative errno value where it is no socket. */
+static int check_socket(const AfdSocket *self)
+{
+    SOCKET socket = (SOCKET)self->watch->handle;
+    int type, size = sizeof(type);
+    return getsockopt(socket, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0
+               ? 0
+               : aio__no_socket((HANDLE)socket);
+}
+
 static int look_up_base(AfdSocket *self)
 {
     SOCKET given = (SOCKET)self->watch->handle, base = INVALID_SOCKET;
@@ -312,16 +328,17 @@ static void ask(AfdSocket *self)
         fail(self, error);
         return;
     }
-    self->asked = events_of(self->watch->wanted);
-    self->poll = (AfdPoll){
-        .timeout.QuadPart = INT64_MAX, .count = 1, .socket = self->base, .events = self->asked};
+    self->poll = (AfdPoll){.timeout.QuadPart = INT64_MAX,
+                           .count = 1,
+                           .socket = self->base,
+                           .events = events_of(self->watch->wanted)};
     memset(&self->op.overlapped, 0, sizeof(self->op.overlapped));
     NTSTATUS status = NtDeviceIoControlFile(self->device->handle, NULL, NULL, &self->op.overlapped,
                                             status_of(self), IOCTL_AFD_POLL, &self->poll,
                                             sizeof(self->poll), &self->poll, sizeof(self->poll));
     if (status < 0) { /* then no packet comes */
-        error = error_of(status);
-        fail(self, error == -ENOMEM ? error : aio__no_socket((HANDLE)self->watch->handle));
+        error = check_socket(self);
+        fail(self, error ? error : error_of(status));
         return;
     }
     self->state = AFD_ASKED;
@@ -356,10 +373,9 @@ int aio__afd_report_reset(AioAfd *afd, AioList *ready)
     for (AioNode *node = aio__list_first(&afd->reset); node; node = next) {
         AfdSocket *self = socket_of_queue(node);
         next = aio__list_next(&afd->reset, node);
-        int type, size = sizeof(type);
-        if (getsockopt((SOCKET)self->watch->handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) !=
-            0) {
-            fail(self, aio__no_socket((HANDLE)self->watch->handle));
+        int error = check_socket(self);
+        if (error) {
+            fail(self, error);
             continue;
         }
         unsigned facts = self->watch->wanted & (AIO_WATCH_READ | AIO_WATCH_WRITE);
@@ -398,17 +414,17 @@ static void cancel(AfdSocket *self)
     }
 }
 
-static void change(AfdSocket *self, unsigned wanted)
+/*
+ * Perhaps it is another socket by now, under the same number: then the request is none of it, and stays unanswered while the
+ * old one has a duplicate.
+ */
+static void change(AfdSocket *self)
 {
-    bool same = wanted == self->watch->wanted;
-    self->base = NULL; /* perhaps another socket by now */
+    self->base = NULL;
     if (self->state == AFD_RESET) {
         queue(self, AFD_UNASKED, &self->afd->unasked);
     }
-    /* One that asks for more than is wanted may stay: what is not wanted is not told. */
-    if (same || (events_of(wanted) & ~self->asked)) {
-        cancel(self);
-    }
+    cancel(self);
 }
 
 int aio__afd_update(AioAfd *afd, AioWatch *watch, unsigned wanted)
@@ -418,7 +434,7 @@ int aio__afd_update(AioAfd *afd, AioWatch *watch, unsigned wanted)
         error = wanted ? add(afd, watch) : 0;
         watch->state = wanted && !error ? AIO_WATCH_ARMED : AIO_WATCH_IDLE;
     } else if (wanted) {
-        change(socket_of_watch(watch), wanted);
+        change(socket_of_watch(watch));
         watch->state = AIO_WATCH_ARMED;
     } else {
         AfdSocket *self = socket_of_watch(watch);
