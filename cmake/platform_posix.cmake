@@ -2,7 +2,7 @@
 include(CheckSymbolExists)
 
 list(APPEND AIOCTX_PLATFORM_SOURCES posix/thread.c posix/cond.c posix/clock.c posix/stack.c posix/system.c posix/file_io.c
-  posix/notifier.c posix/overlapped.c)
+  posix/notifier.c core/no_overlapped.c)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   aioctx_poller(epoll AIOCTX_POLLER_EPOLL linux/poller_epoll.c linux/epoll_set.c linux/epoll_sleep.c linux/slots.c)
 endif()

@@ -5,7 +5,7 @@ list(APPEND AIOCTX_PLATFORM_SOURCES
 if(AIOCTX_POLLER_PORT)
   list(APPEND AIOCTX_PLATFORM_SOURCES win32/overlapped.c)
 else()
-  list(APPEND AIOCTX_PLATFORM_SOURCES posix/overlapped.c) # there are none
+  list(APPEND AIOCTX_PLATFORM_SOURCES core/no_overlapped.c)
 endif()
 aioctx_poller(port AIOCTX_POLLER_PORT win32/poller_port.c win32/port.c win32/afd.c)
 aioctx_poller(handle AIOCTX_POLLER_HANDLE win32/poller_handle.c win32/direct_set.c win32/socket_set.c)

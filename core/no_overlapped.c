@@ -1,5 +1,6 @@
 /*
- * Overlapped calls, of which there are none here.
+ * Overlapped calls, in a build that has none: on another system than Windows, and there without the poller
+ * `port`. All are refused.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,7 +12,7 @@
 
 static void refuse(AioError **errp)
 {
-    aio_error_set(errp, ENOTSUP, "There are no overlapped calls on this system");
+    aio_error_set(errp, ENOTSUP, "There are no overlapped calls in this build");
 }
 
 bool aio_overlapped_available(const AioContext *ctx)
