@@ -230,9 +230,11 @@ static void fatal_hook_may_leave(void **state)
 static void every_value_that_the_library_hands_out_has_words(void **state)
 {
     (void)state;
-    static const int values[] = {EACCES, EAGAIN, EBADF,  EBUSY,    ECANCELED, EFBIG,  EILSEQ,
-                                 EINVAL, EIO,    EISDIR, EMFILE,   ENOENT,    ENOMEM, ENOSPC,
-                                 ENOSYS, ENXIO,  EPERM,  ENOTSOCK, ENOTSUP,   EPIPE,  ESPIPE};
+    static const int values[] = {
+        EACCES,      ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EISCONN, EMSGSIZE,
+        ENETUNREACH, EAGAIN,       EBADF,        EBUSY,      ECANCELED,    EFBIG,   EILSEQ,
+        EINVAL,      EIO,          EISDIR,       EMFILE,     ENOENT,       ENOMEM,  ENOSPC,
+        ENOSYS,      ENXIO,        EPERM,        ENOTSOCK,   ENOTSUP,      EPIPE,   ESPIPE};
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         assert_null(strstr(aio__error_text(values[i]), "nknown"));
         for (size_t j = 0; j < i; j++) {
