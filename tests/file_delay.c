@@ -111,6 +111,11 @@ static BOOL answer(DelayCall call)
         post(delay, &call, 0, move(delay, &call));
         return TRUE;
     }
+    if (delay->way == DELAY_WARN) {
+        post(delay, &call, DELAY_MORE_DATA, move(delay, &call));
+        SetLastError(ERROR_MORE_DATA);
+        return FALSE;
+    }
     if (delay->held_count == DELAY_CALLS) {
         SetLastError(ERROR_NOT_ENOUGH_MEMORY);
         return FALSE;

@@ -14,6 +14,7 @@
 #include "win32/poller_port.h"
 
 #define DELAY_EOF ((LONG)0xC0000011)
+#define DELAY_MORE_DATA ((LONG)0x80000005)
 #define DELAY_DEVICE_ERROR ((LONG)0xC0000185)
 #define DELAY_CANCELLED ((LONG)0xC0000120)
 
@@ -21,6 +22,7 @@ typedef enum DelayWay {
     DELAY_PASS, /* to the system */
     DELAY_HOLD,
     DELAY_TRUE, /* done at once; a packet comes */
+    DELAY_WARN, /* the same, and it says ERROR_MORE_DATA */
     DELAY_FAIL, /* at once, by `error`; none does */
 } DelayWay;
 

@@ -145,6 +145,29 @@ static void success_at_once_completes_once_and_later(AioContext *ctx)
     bench_close(&bench);
 }
 
+static void warning_at_once_completes_by_its_packet(AioContext *ctx)
+{
+    Bench bench;
+    bench_open(&bench, ctx, DELAY_WARN);
+    assert_int_equal(file_read(ctx, bench.file, buffer, PIECE, 0), PIECE);
+    assert_memory_equal(buffer, data, PIECE);
+    assert_int_equal(bench.delay.calls, 1);
+    bench_close(&bench);
+}
+
+static void file_whose_calls_may_leave_no_packet_is_the_pools(AioContext *ctx)
+{
+    Bench bench;
+    bench_open(&bench, ctx, DELAY_HOLD);
+    assert_true(SetFileCompletionNotificationModes((HANDLE)aio_file_handle(bench.file),
+                                                   FILE_SKIP_COMPLETION_PORT_ON_SUCCESS));
+    assert_int_equal(file_read(ctx, bench.file, buffer, PIECE, 0), PIECE);
+    assert_memory_equal(buffer, data, PIECE);
+    assert_int_equal(bench.delay.calls, 0);
+    assert_true(atomic_load(&bench.delay.pooled) > 0);
+    bench_close(&bench);
+}
+
 static void failure_at_once_is_the_result_and_no_packet_is_waited_for(AioContext *ctx)
 {
     static const struct {
@@ -257,11 +280,17 @@ static void cancel_after_the_end_changes_nothing(AioContext *ctx)
 {
     Bench bench;
     FileDone d = {.calls = 0};
-    bench_open(&bench, ctx, DELAY_FAIL);
-    bench.delay.error = ERROR_IO_DEVICE;
+    AioList ready;
+    aio__list_init(&ready);
+    bench_open(&bench, ctx, DELAY_HOLD);
     AioRequest *request = submit_read(&bench, 0, &d);
+    delay_end(&bench.delay, 0);
+    assert_int_equal(aio__poller_port_of(ctx->poller)->expected, 1);
+    assert_int_equal(ctx->poller->ops->wait(ctx->poller, 0, &ready), 0);
+    assert_int_equal(aio__poller_port_of(ctx->poller)->expected, 0);
+    assert_int_equal(d.calls, 0);
     aio_request_cancel_async(request);
-    assert_int_equal(finish(&bench, &d), -EIO);
+    assert_int_equal(finish(&bench, &d), PIECE);
     assert_int_equal(bench.delay.cancels, 0);
     bench_close(&bench);
 }
@@ -357,6 +386,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(held_reads_complete_in_the_order_of_their_ends),
     cmocka_unit_test_home(many_requests_of_one_file_complete_once_each),
     cmocka_unit_test_home(success_at_once_completes_once_and_later),
+    cmocka_unit_test_home(warning_at_once_completes_by_its_packet),
+    cmocka_unit_test_home(file_whose_calls_may_leave_no_packet_is_the_pools),
     cmocka_unit_test_home(failure_at_once_is_the_result_and_no_packet_is_waited_for),
     cmocka_unit_test_home(failure_that_a_packet_tells_is_the_result),
     cmocka_unit_test_home(short_transfers_are_put_together_up_to_the_end),

@@ -178,6 +178,24 @@ static void client_that_comes_completes_a_connect(AioContext *ctx)
     pipe_close(&pipe);
 }
 
+static void client_that_came_first_makes_a_connect_fail_and_say_so(AioContext *ctx)
+{
+    Pipe pipe = pipe_of(ctx);
+    Call connect = call_of(0), in = call_of(sizeof(in.buffer));
+    AioError *error = NULL;
+    assert_null(aio_overlapped_submit(ctx, (AioHandle)pipe.server, start_connect, &connect,
+                                      completed, &connect, &error));
+    assert_int_equal(aio_error_code(error), EISCONN);
+    aio_error_free(error);
+    assert_false(drive(ctx, false));
+    assert_int_equal(connect.completions, 0);
+    assert_non_null(submit(&pipe, start_read, &in));
+    send_to(&pipe, "here");
+    until_over(&pipe, &in);
+    assert_int_equal(in.ret, 4);
+    pipe_close(&pipe);
+}
+
 static void read_that_is_cancelled_midway_completes_once(AioContext *ctx)
 {
     Pipe pipe = pipe_of(ctx);
@@ -240,19 +258,27 @@ static void end_of_the_pipe_is_an_error_of_the_read(AioContext *ctx)
     CloseHandle(pipe.server);
 }
 
+/* Also where it is there before the call: that fails at once, by a warning, and its packet comes. */
 static void message_that_is_too_long_fills_the_buffer(AioContext *ctx)
 {
     Pipe pipe = pipe_of_type(ctx, PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE);
-    Call first = call_of(4), rest = call_of(sizeof(rest.buffer));
-    assert_non_null(submit(&pipe, start_read, &first));
-    send_to(&pipe, "messages");
-    until_over(&pipe, &first);
-    assert_int_equal(first.ret, 4);
-    assert_memory_equal(first.buffer, "mess", 4);
-    assert_non_null(submit(&pipe, start_read, &rest));
-    until_over(&pipe, &rest);
-    assert_int_equal(rest.ret, 4);
-    assert_memory_equal(rest.buffer, "ages", 4);
+    for (int early = 0; early < 2; early++) {
+        Call first = call_of(4), rest = call_of(sizeof(rest.buffer));
+        if (early) {
+            send_to(&pipe, "messages");
+        }
+        assert_non_null(submit(&pipe, start_read, &first));
+        if (!early) {
+            send_to(&pipe, "messages");
+        }
+        until_over(&pipe, &first);
+        assert_int_equal(first.ret, 4);
+        assert_memory_equal(first.buffer, "mess", 4);
+        assert_non_null(submit(&pipe, start_read, &rest));
+        until_over(&pipe, &rest);
+        assert_int_equal(rest.ret, 4);
+        assert_memory_equal(rest.buffer, "ages", 4);
+    }
     pipe_close(&pipe);
 }
 
@@ -317,7 +343,87 @@ static void sockets_take_overlapped_calls_too(AioContext *ctx)
     fixture_pair_close(&pair);
 }
 
-static void expect_no_binding(AioContext *ctx, HANDLE handle, int code)
+static void connection_that_is_reset_says_so(AioContext *ctx)
+{
+    FixturePair pair = fixture_pair();
+    Pipe pipe = {.ctx = ctx, .server = (HANDLE)pair.a};
+    Call in = call_of(sizeof(in.buffer));
+    struct linger none = {.l_onoff = 1};
+    assert_true(aio_overlapped_bind(ctx, pair.a, NULL));
+    assert_non_null(submit(&pipe, start_recv, &in));
+    assert_false(drive(ctx, false));
+    assert_int_equal(
+        setsockopt((SOCKET)pair.b, SOL_SOCKET, SO_LINGER, (const char *)&none, sizeof(none)), 0);
+    fixture_close(pair.b);
+    until_over(&pipe, &in);
+    assert_int_equal(in.ret, -ECONNRESET);
+    fixture_close(pair.a);
+}
+
+/* A socket whose datagrams come back to it. */
+static SOCKET echo_socket(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int size = sizeof(address);
+    SOCKET s = socket(AF_INET, SOCK_DGRAM, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(s, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(s, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(s, (struct sockaddr *)&address, size), 0);
+    return s;
+}
+
+static void datagram_that_is_too_long_fills_the_buffer(AioContext *ctx)
+{
+    SOCKET s = echo_socket();
+    Pipe pipe = {.ctx = ctx, .server = (HANDLE)s};
+    assert_true(aio_overlapped_bind(ctx, (AioHandle)s, NULL));
+    for (int early = 0; early < 2; early++) {
+        Call in = call_of(4);
+        if (early) {
+            assert_int_equal(send(s, "messages", 8, 0), 8);
+            assert_true(fixture_wait_readable(&(AioHandle){(AioHandle)s}, 1, 20000));
+        }
+        assert_non_null(submit(&pipe, start_recv, &in));
+        if (!early) {
+            assert_int_equal(send(s, "messages", 8, 0), 8);
+        }
+        until_over(&pipe, &in);
+        assert_int_equal(in.ret, 4);
+        assert_memory_equal(in.buffer, "mess", 4);
+    }
+    closesocket(s);
+}
+
+/* It is told where the host looks, and runs where the host dispatches. */
+static void host_has_the_end_of_a_call_when_it_looks(AioContext *ctx)
+{
+    Pipe pipe = pipe_of(ctx);
+    Call in = call_of(sizeof(in.buffer));
+    assert_non_null(submit(&pipe, start_read, &in));
+    assert_false(aio_prepare(ctx));
+    assert_false(aio_pending(ctx));
+    assert_false(aio_prepare(ctx));
+    send_to(&pipe, "host");
+    for (int64_t end = fixture_now_ns() + INT64_C(20000000000); !aio_pending(ctx);) {
+        assert_true(fixture_now_ns() < end);
+        if (aio_prepare(ctx)) {
+            break;
+        }
+    }
+    assert_int_equal(in.ret, PENDING);
+    aio_dispatch(ctx);
+    assert_int_equal(in.ret, 4);
+    while (aio_prepare(ctx)) { /* the remains of the call */
+        aio_dispatch(ctx);
+    }
+    assert_false(aio_pending(ctx));
+    assert_int_equal(in.completions, 1);
+    pipe_close(&pipe);
+}
+
+/* Its error names the handle, and says `why`. */
+static void expect_no_binding_since(AioContext *ctx, HANDLE handle, int code, const char *why)
 {
     AioError *error = NULL;
     char number[32];
@@ -325,7 +431,28 @@ static void expect_no_binding(AioContext *ctx, HANDLE handle, int code)
     assert_int_equal(aio_error_code(error), code);
     snprintf(number, sizeof(number), "%lld", (long long)(AioHandle)handle);
     assert_non_null(strstr(aio_error_message(error), number));
+    assert_non_null(strstr(aio_error_message(error), why));
     aio_error_free(error);
+}
+
+static void expect_no_binding(AioContext *ctx, HANDLE handle, int code)
+{
+    expect_no_binding_since(ctx, handle, code, "");
+}
+
+static void handle_whose_calls_may_leave_no_packet_is_not_bound(AioContext *ctx)
+{
+    char name[64];
+    name_of(name, sizeof(name));
+    HANDLE server = server_end(name, PIPE_TYPE_BYTE);
+    assert_true(SetFileCompletionNotificationModes(server, FILE_SKIP_COMPLETION_PORT_ON_SUCCESS));
+    expect_no_binding_since(ctx, server, EINVAL, "FILE_SKIP_COMPLETION_PORT_ON_SUCCESS");
+    CloseHandle(server);
+    name_of(name, sizeof(name));
+    server = server_end(name, PIPE_TYPE_BYTE);
+    assert_true(SetFileCompletionNotificationModes(server, FILE_SKIP_SET_EVENT_ON_HANDLE));
+    assert_true(aio_overlapped_bind(ctx, (AioHandle)server, NULL)); /* that one does no harm */
+    CloseHandle(server);
 }
 
 static void what_can_not_be_bound_is_an_error_that_names_it(AioContext *ctx)
@@ -348,6 +475,7 @@ static void what_can_not_be_bound_is_an_error_that_names_it(AioContext *ctx)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(reads_and_writes_complete_with_their_bytes),
     cmocka_unit_test_home(client_that_comes_completes_a_connect),
+    cmocka_unit_test_home(client_that_came_first_makes_a_connect_fail_and_say_so),
     cmocka_unit_test_home(read_that_is_cancelled_midway_completes_once),
     cmocka_unit_test_home(cancel_that_comes_too_late_changes_nothing),
     cmocka_unit_test_home(end_of_the_pipe_is_an_error_of_the_read),
@@ -355,6 +483,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_home(completion_may_submit_the_next),
     cmocka_unit_test_home(many_calls_on_one_pipe_complete_once_each),
     cmocka_unit_test_home(sockets_take_overlapped_calls_too),
+    cmocka_unit_test_home(connection_that_is_reset_says_so),
+    cmocka_unit_test_home(datagram_that_is_too_long_fills_the_buffer),
+    cmocka_unit_test_home(host_has_the_end_of_a_call_when_it_looks),
+    cmocka_unit_test_home(handle_whose_calls_may_leave_no_packet_is_not_bound),
     cmocka_unit_test_home(what_can_not_be_bound_is_an_error_that_names_it),
 };
 TEST_MAIN(tests)

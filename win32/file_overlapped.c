@@ -43,11 +43,11 @@
  *
  * PENDING it belongs to the system, and `cancelled` keeps further calls from being made.
  */
-typedef enum OverlappedState {
+typedef enum OverlappedOpState {
     OVERLAPPED_POOLED,
     OVERLAPPED_PENDING,
     OVERLAPPED_HOME,
-} OverlappedState;
+} OverlappedOpState;
 
 typedef struct OverlappedEngine {
     AioFilePool pool; /* first */
@@ -58,7 +58,7 @@ typedef struct OverlappedEngine {
 typedef struct OverlappedOp {
     AioFilePoolOp head; /* first */
     AioPortOp port_op;
-    OverlappedState state;
+    OverlappedOpState state;
     bool cancelled;
     FILE_SEGMENT_ELEMENT pages[MAX_PAGES + 1]; /* the system's while PENDING */
 } OverlappedOp;
@@ -77,12 +77,14 @@ static OverlappedOp *overlapped_op(AioFileOp *op)
 
 /*
  * A handle that was lent stays as it is. One that was not opened for overlapped calls, or is bound already, the
- * system refuses.
+ * system refuses; one whose calls may leave no packet would keep a request waiting for ever.
  */
 static bool is_bound(OverlappedEngine *self, AioFile *file)
 {
     if (!(file->engine_data & (BOUND | UNBOUND))) {
-        bool bound = file->own && aio__port_attach(self->port, (HANDLE)file->handle) == 0;
+        HANDLE handle = (HANDLE)file->handle;
+        bool bound =
+            file->own && !aio__port_is_skipped(handle) && aio__port_attach(self->port, handle) == 0;
         file->engine_data |= bound ? BOUND : UNBOUND;
     }
     return file->engine_data & BOUND;
@@ -164,7 +166,7 @@ static int64_t start_piece(OverlappedEngine *self, OverlappedOp *op)
                         : ReadFile(file, io->iov->base, size, NULL, overlapped);
     }
     DWORD error = started ? ERROR_SUCCESS : GetLastError();
-    if (error == ERROR_SUCCESS || error == ERROR_IO_PENDING) {
+    if (aio__port_expects(&op->port_op, error)) {
         self->port->expected++;
         return UNDER_WAY;
     }

@@ -17,13 +17,12 @@
 #include "win32/poller_port.h"
 
 /*
- *              start             done: its packet                complete, at home
- *   PREPARED ---------> STARTED ------------------> OVER -----------------------------> freed
- *       | it failed
- *       +---------------> freed
+ *            done: its packet         complete, at home
+ *   STARTED ------------------> OVER -------------------> freed
+ *      | start has failed: there will be no packet
+ *      +--------------------> freed
  */
 typedef enum OverlappedState {
-    OVERLAPPED_PREPARED,
     OVERLAPPED_STARTED,
     OVERLAPPED_OVER,
 } OverlappedState;
@@ -90,8 +89,17 @@ bool aio_overlapped_bind(AioContext *ctx, AioHandle handle, AioError **errp)
     if (!port) {
         return false;
     }
-    int error = handle > 0 && aio__is_open((HANDLE)handle) ? aio__port_attach(port, (HANDLE)handle)
-                                                           : -EBADF;
+    int error = handle > 0 && aio__is_open((HANDLE)handle) ? 0 : -EBADF;
+    if (!error && aio__port_is_skipped((HANDLE)handle)) {
+        aio_error_set(errp, EINVAL,
+                      "Can't bind handle %lld to context '%s': its calls may leave no packet "
+                      "(FILE_SKIP_COMPLETION_PORT_ON_SUCCESS)",
+                      (long long)handle, ctx->name);
+        return false;
+    }
+    if (!error) {
+        error = aio__port_attach(port, (HANDLE)handle);
+    }
     if (error) {
         aio_error_set(errp, -error, "Can't bind handle %lld to context '%s': %s", (long long)handle,
                       ctx->name, aio__error_text(-error));
@@ -122,7 +130,7 @@ AioRequest *aio_overlapped_submit(AioContext *ctx, AioHandle handle, AioOverlapp
     self->handle = handle;
     self->bh = bh;
     uint32_t code = start(start_opaque, handle, &self->op.overlapped);
-    if (code != ERROR_SUCCESS && code != ERROR_IO_PENDING) {
+    if (!aio__port_expects(&self->op, code)) {
         int error = -aio__win32_error(code);
         aio_bh_delete(bh);
         aio_request_unref(self);

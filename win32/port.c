@@ -1,8 +1,9 @@
 /*
  * A completion port, and whom its packets are for.
  *
- * Keys are not used: the address that comes with a packet says all. One that belongs to nobody (a program may bind a
- * handle of its own to any port that it can guess) carries none, and is dropped.
+ * Keys are not used: the address that comes with a packet says all. What carries none is dropped. What carries one is
+ * taken for an AioPortOp, without proof: users make no call of their own on a bound handle but with an event whose
+ * lowest bit is set (aioctx/overlapped.h, aioctx/file.h), which keeps its packet from coming.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,6 +12,8 @@
 #include <errno.h>
 
 #include <winternl.h>
+
+#define CUT_SHORT ((NTSTATUS)0x80000005) /* STATUS_BUFFER_OVERFLOW */
 
 static AioPortOp *op_of(OVERLAPPED *overlapped)
 {
@@ -36,6 +39,30 @@ void aio__port_close(AioPort *port)
 int aio__port_attach(AioPort *port, HANDLE file)
 {
     return CreateIoCompletionPort(file, port->handle, 0, 0) ? 0 : aio__last_error();
+}
+
+bool aio__port_is_skipped(HANDLE file)
+{
+    enum { NOTIFICATION = 41 }; /* FileIoCompletionNotificationInformation */
+    ULONG flags = 0;
+    IO_STATUS_BLOCK io;
+    NTSTATUS status = NtQueryInformationFile(file, &io, &flags, sizeof(flags),
+                                             (FILE_INFORMATION_CLASS)NOTIFICATION);
+    return NT_SUCCESS(status) && (flags & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS);
+}
+
+bool aio__port_expects(const AioPortOp *op, DWORD error)
+{
+    switch (error) {
+    case ERROR_SUCCESS:
+    case ERROR_IO_PENDING:
+    case ERROR_MORE_DATA:
+        return true;
+    case WSAEMSGSIZE: /* a datagram that was cut; what is too long to be sent never starts */
+        return (NTSTATUS)op->overlapped.Internal == CUT_SHORT;
+    default:
+        return false;
+    }
 }
 
 static void wake_taken(AioPortOp *op)

@@ -44,6 +44,15 @@ void aio__port_close(AioPort *port);
 /* Have what is done on a file that was opened for overlapped I/O arrive here. There is no way back but to close it. */
 int aio__port_attach(AioPort *port, HANDLE file);
 
+/* Whether a call on the file that succeeds at once leaves no packet, because somebody has said so. */
+bool aio__port_is_skipped(HANDLE file);
+
+/*
+ * Whether the packet of an op will come, by the error of its call. A warning, that what arrived was cut, says so as success
+ * does: the system has taken the op.
+ */
+bool aio__port_expects(const AioPortOp *op, DWORD error);
+
 void aio__port_wake_init(AioPortWake *wake, AioPort *port);
 
 /* End the take under way, or the next: from any thread, as often as wanted. Costs nothing while the packet is in the queue. */

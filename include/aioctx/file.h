@@ -9,7 +9,7 @@
  * for no bytes at all, with 0. Cancellation follows the contract of request.h; what a cancelled write had
  * written by then stays written.
  *
- * Files have workers of their own: jobs of aio_get_thread_pool() do not hold them up.
+ * Jobs of aio_get_thread_pool() do not hold them up: what needs a thread has workers of its own.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -48,7 +48,7 @@ typedef struct AioFileExtent {
 /*
  * Open a file by its path (UTF-8 on Windows), for reading, writing or both. Blocks as open(2) does. Returns NULL
  * and an error: EINVAL for flags, EISDIR, ESPIPE for what has no offsets, or what the system says. A file that
- * is locked by another is not truncated.
+ * is locked by another is not truncated. On Windows its handle may be bound, see aio_file_handle().
  *
  * Thread: home
  */
@@ -56,8 +56,8 @@ AIO_EXPORT AioFile *aio_file_open(AioContext *ctx, const char *path, unsigned fl
                                   AioError **errp);
 
 /*
- * Wrap a handle that is open already; with `own`, aio_file_close() closes it. Its file position is moved. NULL
- * and an error as aio_file_open(), EBADF for what is no open handle.
+ * Wrap a handle that is open already; with `own`, aio_file_close() closes it, and on Windows it may be bound, see
+ * aio_file_handle(). Its file position is moved. NULL and an error as aio_file_open(), EBADF for what is no open handle.
  *
  * Thread: home
  */
@@ -75,6 +75,10 @@ AIO_EXPORT void aio_file_close(AioFile *file);
 /*
  * The handle under a file, owned by it: for what this interface does not offer, and to let other contexts
  * use the same open file by aio_file_from_handle().
+ *
+ * On Windows the first request may bind it, where the file owns it, to the completion port of its context, until it is
+ * closed. Overlapped calls of your own take an event whose lowest bit is set then (GetQueuedCompletionStatus(),
+ * Windows API); FILE_SKIP_COMPLETION_PORT_ON_SUCCESS is set before the first request, or never.
  *
  * Thread: any
  */
